@@ -34,6 +34,10 @@ WITH_MOMENTUM = ("sgd", "adam", "adamw", "rmsprop")
 def parts(model, optimizer):
     """Whether it is timm's Lookahead, the inner optimizer, its kind, and (group, name, parameter) of all parameters."""
     is_timm = hasattr(optimizer, "_base_optimizer")
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"`model` is a {type(model).__name__}. Give the torch.nn.Module that is trained.")
+    if not is_timm and not hasattr(optimizer, "pullback_momentum"):
+        raise TypeError(f"`optimizer` is a {type(optimizer).__name__}. Give timm's or pytorch_optimizer's Lookahead.")
     inner = optimizer._base_optimizer if is_timm else optimizer.optimizer
     kind, module = type(inner).__name__.lower(), type(inner).__module__
     if kind == "adam" and inner.param_groups[0].get("decoupled_weight_decay"):
@@ -43,6 +47,8 @@ def parts(model, optimizer):
         raise ValueError(f"The inner optimizer is {module}.{type(inner).__name__}, which lookahead_state.py lacks.")
     names = {parameter: name for name, parameter in model.named_parameters()}
     groups = inner.param_groups
+    if any(p not in names for group in groups for p in group["params"]):
+        raise ValueError("The optimizer has parameters that `model` lacks. Give the model that it was built for.")
     return is_timm, inner, kind, [(group, names[p], p) for group in groups for p in group["params"]]
 
 
@@ -94,6 +100,8 @@ def to_lookahead(model, optimizer, weights, state):
 def read(state, weights):
     """θ and buffers; tensors, integers and numbers of the optimizer's state."""
     if weights is None:
+        if not Path(state, "manifest.json").is_file():
+            raise ValueError(f"{state} is not a checkpoint's folder. A state's file needs that of the weights after it.")
         manifest = json.loads(Path(state, "manifest.json").read_text())
         tensors, fast = {}, {}
         for name, tensor in load_file(Path(state, "training.safetensors")).items():
@@ -101,7 +109,10 @@ def read(state, weights):
             {"fast": fast, "optimizer": tensors}.get(section, {})[name] = tensor
         return fast, tensors, manifest["integers"], manifest["numbers"]
     with safe_open(state, "pt") as file:
-        entry = json.loads(file.metadata()["lookahead_state"])
+        entry = (file.metadata() or {}).get("lookahead_state")
+    if entry is None:
+        raise ValueError(f"{state} is not an optimizer's state. It comes before the file of the weights.")
+    entry = json.loads(entry)
     numbers = {key: float(value) for key, value in entry["numbers"].items()}
     return load_file(weights), load_file(state), entry["integers"], numbers
 
@@ -113,9 +124,16 @@ def from_lookahead(model, optimizer, state, weights=None):
     fast, tensors, integers, numbers = read(state, weights)
     if "phase" not in integers or f"inner/{kind}/learning_rate/0" not in numbers:
         raise ValueError(f"{state} has no state of Lookahead around {kind}.")
-    unknown = {key.split("/")[0] for key in tensors} - {"slow", "inner", "slow_moment"}
+    pulls = kind == "sgd" and not is_timm and optimizer.pullback_momentum == "pullback"
+    heads = {"slow": "slow/", "slow_moment": "slow_moment/momentum_buffer/"} if pulls else {"slow": "slow/"}
+    unknown = {key.split("/")[0] for key in tensors} - {"inner", *heads}
     if unknown:
-        raise ValueError(f"{state} has {', '.join(sorted(unknown))}, which PyTorch's Lookahead lacks.")
+        raise ValueError(f"{state} has {', '.join(sorted(unknown))}, which this Lookahead of PyTorch lacks.")
+    lacking = [head + name for head in heads.values() for _, name, _ in parameters if head + name not in tensors]
+    if lacking:
+        raise ValueError(f"{state} lacks {', '.join(lacking)}, which this Lookahead of PyTorch has.")
+    if f"inner/{kind}/learning_rate/{len(inner.param_groups) - 1}" not in numbers:
+        raise ValueError(f"{state} has fewer parameter groups than the optimizer, which has {len(inner.param_groups)}.")
     k, alpha, phase = integers["k"], numbers["alpha"], integers["phase"]
     missing, unexpected = model.load_state_dict(fast, strict=False)
     if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
@@ -141,7 +159,7 @@ def from_lookahead(model, optimizer, state, weights=None):
             kept["lookahead_slow_buff"] = slow
         elif not is_timm:
             optimizer.state[parameter]["slow_params"] = slow
-            if kind == "sgd" and optimizer.pullback_momentum == "pullback":
+            if pulls:
                 slow = tensors[f"slow_moment/momentum_buffer/{name}"].to(parameter)
                 optimizer.state[parameter]["slow_momentum"] = slow
     for number, group in enumerate(inner.param_groups):

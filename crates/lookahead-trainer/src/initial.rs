@@ -15,6 +15,7 @@ use tch::{Kind, Tensor, nn};
 
 use rename::{Named, renamed, suggested};
 
+use crate::hints::quoted;
 use crate::nearest::nearest;
 use crate::optimizers::Optimizer;
 use crate::tensor_file::TensorFile;
@@ -51,6 +52,9 @@ const COUNT_OF_BATCHES: &str = "num_batches_tracked";
 
 /// Prefixes of names in a state dict by wrappers: `DataParallel`, `torch.compile`, and Lightning.
 const PREFIXES: [&str; 3] = ["module.", "_orig_mod.", "model."];
+
+/// The metadata by which a file is an optimizer's state.
+const STATE: &str = "lookahead_state";
 
 /// A tensor of the file.
 struct Found {
@@ -101,6 +105,9 @@ impl InitialWeights {
     pub fn load(&self, vs: &nn::VarStore) -> anyhow::Result<Loaded> {
         let mut file = TensorFile::open(&self.path)
             .map_err(|error| UsageError::new(sentences(error.as_ref())))?;
+        if file.entry(STATE).is_some() {
+            return Err(self.state_as_weights().into());
+        }
         let variables: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
         let mut there = file.descriptions();
         let mut named: BTreeMap<String, Found> = BTreeMap::new();
@@ -208,6 +215,24 @@ impl InitialWeights {
         let fitting: Vec<String> = fit.taken.keys().map(|name| format!("{prefix}{name}")).collect();
         fit.hints = hints(&missing, &left_over, &fitting);
         Ok(fit)
+    }
+
+    /// For a file of weights that is an optimizer's state.
+    fn state_as_weights(&self) -> UsageError {
+        let path = self.path.display();
+        let is_state =
+            |path: &Path| TensorFile::open(path).is_ok_and(|other| other.entry(STATE).is_some());
+        UsageError::new(match &self.optimizer {
+            Some(other) if !is_state(other) => format!(
+                "The two files are swapped: {path} is an optimizer's state. Use `--init-from {} --init-optimizer {}`.",
+                quoted(other),
+                quoted(&self.path)
+            ),
+            _ => format!(
+                "{path} is an optimizer's state, without the model's weights. Give it to `--init-optimizer`, and the file \
+                 with the weights to `--init-from`."
+            ),
+        })
     }
 
     fn refusal(&self, fit: &Fit) -> UsageError {

@@ -23,7 +23,7 @@ use anyhow::Context;
 use crossbeam_channel::Receiver;
 use lookahead_dashboard::{Dashboard, Options};
 use lookahead_run::command::Command;
-use lookahead_run::event::{Event, Record, Step, TaskInfo, Warning, unix_time};
+use lookahead_run::event::{Event, Record, Step, Warning, unix_time};
 use lookahead_run::log::LogSyncer;
 use lookahead_run::{RunFolder, program_name};
 
@@ -36,7 +36,7 @@ use crate::controls::LATE_SIGNAL;
 use bar::Bar;
 pub use lines::EVERY;
 pub(crate) use lines::Lines;
-use lines::line;
+use lines::WARNING;
 use log::Log;
 use readers::Reader;
 use tensorboard::TensorBoard;
@@ -329,9 +329,8 @@ impl Observer {
 
     fn print(&mut self, record: &Record) {
         if self.quiet {
-            if let Event::Warning(_) = record.event {
-                line(record, &TaskInfo::default()).into_iter().for_each(eprint_line);
-            }
+            let warnings = self.lines.unrepeated(record).into_iter();
+            warnings.filter(|line| line.starts_with(WARNING)).for_each(eprint_line);
             return;
         }
         let lines = self.lines.of(record);

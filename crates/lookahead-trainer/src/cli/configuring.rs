@@ -9,7 +9,7 @@ use crate::config::Override;
 /// `lookahead config`.
 #[derive(Debug, Args)]
 pub struct ConfigKeys {
-    /// A key, a section, or a kind of data, model or optimizer [default: all keys]
+    /// A key, a section, a kind, for example of an optimizer or a schedule, or a preset [default: all keys]
     pub key: Option<String>,
     /// Print a JSON array of keys to stdout
     #[arg(long)]

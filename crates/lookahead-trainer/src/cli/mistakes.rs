@@ -177,9 +177,46 @@ impl Line {
         value.or_else(|| next().filter(|word| !is_option(word)))
     }
 
+    /// Where an option belongs that comes before the command, if the command or another has it.
+    fn place_of(&self, option: &str) -> Option<String> {
+        let is_option = |word: &String| word.split('=').next() == Some(option);
+        let at = self.words.iter().position(is_option)?;
+        let has = |command: &clap::Command| {
+            let name = option.trim_start_matches('-');
+            let is_short = |known: &clap::Arg| {
+                known.get_short().is_some_and(|short| option == format!("-{short}"))
+            };
+            let is_long =
+                |known: &clap::Arg| option.starts_with("--") && known.get_long() == Some(name);
+            command.get_arguments().any(|known| is_short(known) || is_long(known))
+        };
+        let program = self.program;
+        let command = self.path.first();
+        let comes_first =
+            |command: &String| self.words.iter().position(|word| word == command) > Some(at);
+        match command {
+            Some(command) if comes_first(command) && has(&self.command) => Some(format!(
+                "is an option of `{called}`, so it comes after that: `{called} {option} …`.",
+                called = self.called()
+            )),
+            Some(_) => None,
+            None => {
+                let all = self.command.get_subcommands().filter(|command| has(command));
+                let all: Vec<String> =
+                    all.map(|command| format!("`{program} {}`", command.get_name())).collect();
+                (!all.is_empty()).then(|| {
+                    format!("is an option of {}. Write it after the command.", any_of(&all))
+                })
+            }
+        }
+    }
+
     fn unknown_option(&self, option: &str, suggested: String, kinds: &Kinds) -> String {
         let (name, value) = (option.trim_start_matches('-'), self.value_of(option));
         let program = self.program;
+        if let Some(place) = self.place_of(option) {
+            return format!("`{option}` {place}");
+        }
         let remedy = match name {
             "config" | "c" | "f" if self.is("train") => Some(format!(
                 "Name the config without it: `{program} train {}`.",

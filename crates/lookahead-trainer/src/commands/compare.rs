@@ -45,8 +45,16 @@ pub fn compare(arguments: &cli::Compare) -> anyhow::Result<()> {
         ))
         .into());
     }
-    let paths: Vec<PathBuf> =
-        arguments.paths.iter().map(|path| find::run_or_sweep(path)).collect::<Result<_, _>>()?;
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for given in &arguments.paths {
+        let path = find::run_or_sweep(given)?;
+        let place = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if paths.iter().any(|other| place(other) == place(&path)) {
+            eprint_line(format_args!("Note: {} is there twice, and counts once.", given.display()));
+        } else {
+            paths.push(path);
+        }
+    }
     let comparison = compared(&paths, &options).map_err(refusal)?;
     if arguments.json {
         print_line(comparison.to_json()?)?;

@@ -2,16 +2,18 @@
 
 mod page;
 
+use std::collections::HashSet;
 use std::io::Write;
 
 use lookahead_run::program_name;
 use serde_json::json;
 
 use crate::cli;
+use crate::config::guess;
 use crate::config::keys::{self, KeyEntry, SectionKeys};
-use crate::config::kinds::{Kinds, Schema};
+use crate::config::kinds::Kinds;
 use crate::console::{Stdout, stdout_width};
-use crate::nearest::nearest;
+use crate::nearest::{meant, nearest};
 use crate::usage::UsageError;
 
 /// What a name refers to.
@@ -19,23 +21,54 @@ enum Named<'a> {
     Section(&'a SectionKeys),
     /// A key, once for each of its meanings.
     Key(Vec<&'a KeyEntry>),
-    /// A kind of a section.
-    Kind(&'a SectionKeys, &'a Schema),
+    /// A name that a key can have: a kind of a section, a preset, or another choice.
+    Choice(Choice<'a>),
+}
+
+/// A name that a key can have.
+#[derive(Clone, Copy)]
+struct Choice<'a> {
+    section: &'a SectionKeys,
+    entry: &'a KeyEntry,
+    name: &'static str,
+}
+
+impl<'a> Choice<'a> {
+    /// For example `data.csv`.
+    fn dotted(&self) -> String {
+        format!("{}.{}", self.section.name, self.name)
+    }
+
+    fn is_kind(&self) -> bool {
+        self.entry.key.name == "kind"
+    }
+
+    /// The keys that are a kind's own, and the others that it has.
+    fn keys(&self, kinds: &Kinds) -> (Vec<&'a KeyEntry>, Vec<&'a KeyEntry>) {
+        let schemas = keys::kinds_of(kinds, self.section.name);
+        let schema = schemas.iter().find(|schema| schema.name == self.name);
+        let is_own = |entry: &&KeyEntry| match schema {
+            Some(schema) => schema.has(entry.key.name),
+            None => !entry.kinds.is_empty(),
+        };
+        self.section.keys.iter().filter(|entry| entry.is_of(self.name)).partition(is_own)
+    }
 }
 
 /// Prints all keys, or what is known of one, of a section or of a kind.
 pub fn config(kinds: &Kinds, arguments: &cli::ConfigKeys) -> anyhow::Result<()> {
     let sections = keys::sections(kinds);
-    let named = arguments.key.as_deref().map(|name| find(kinds, &sections, name)).transpose()?;
+    let named = arguments.key.as_deref().map(|name| find(&sections, name)).transpose()?;
     let mut stdout = Stdout::new()?;
     if arguments.json {
         let shown: Vec<serde_json::Value> = match &named {
             None => sections.iter().flat_map(|section| &section.keys).map(as_json).collect(),
             Some(Named::Section(section)) => section.keys.iter().map(as_json).collect(),
             Some(Named::Key(entries)) => entries.iter().map(|entry| as_json(entry)).collect(),
-            Some(Named::Kind(section, schema)) => {
-                own_keys(section, schema).into_iter().map(as_json).collect()
+            Some(Named::Choice(choice)) if choice.is_kind() => {
+                choice.keys(kinds).0.into_iter().map(as_json).collect()
             }
+            Some(Named::Choice(choice)) => vec![as_json(choice.entry)],
         };
         writeln!(stdout, "{}", serde_json::to_string_pretty(&shown)?)?;
     } else {
@@ -46,7 +79,7 @@ pub fn config(kinds: &Kinds, arguments: &cli::ConfigKeys) -> anyhow::Result<()> 
             None => page::overview(&sections, terminal.unwrap_or(usize::MAX)),
             Some(Named::Section(section)) => page::section(section, width),
             Some(Named::Key(entries)) => page::key(kinds, entries, width),
-            Some(Named::Kind(section, schema)) => page::kind(section, schema, width),
+            Some(Named::Choice(choice)) => page::choice(kinds, *choice, width),
         };
         stdout.write_all(text.as_bytes())?;
     }
@@ -54,84 +87,134 @@ pub fn config(kinds: &Kinds, arguments: &cli::ConfigKeys) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// The keys that are a kind's own.
-fn own_keys<'a>(section: &'a SectionKeys, schema: &Schema) -> Vec<&'a KeyEntry> {
-    let is_own = |entry: &&KeyEntry| schema.has(entry.key.name) && entry.is_of(schema.name);
-    section.keys.iter().filter(is_own).collect()
-}
-
-/// Finds a section, a dotted key, a kind like `data.csv`, or the name of one of them without its section.
-fn find<'a>(
-    kinds: &'a Kinds,
-    sections: &'a [SectionKeys],
-    given: &str,
-) -> Result<Named<'a>, UsageError> {
+/// Finds a section, a dotted key, a name that a key can have like `data.csv` or `lookahead.preset=snoo`, or the name of
+/// one of them without its section.
+fn find<'a>(sections: &'a [SectionKeys], given: &str) -> Result<Named<'a>, UsageError> {
     // As in a file, `[lookahead]`, or with a value, `lookahead.k=5`.
-    let name = given.split('=').next().unwrap_or_default().trim().trim_matches(['[', ']']);
-    let name = name.to_lowercase();
+    let lower = given.to_lowercase();
+    let (name, value) = match lower.split_once('=') {
+        Some((name, value)) => (name, value.trim().trim_matches('"')),
+        None => (&*lower, ""),
+    };
+    let name = name.trim().trim_matches(['[', ']']);
     if let Some(section) = sections.iter().find(|section| section.name == name) {
         return Ok(Named::Section(section));
     }
-    let all = all_names(kinds, sections);
-    let exact = |(section, own): &&(&str, &str)| format!("{section}.{own}") == name;
-    let found = match all.iter().find(exact) {
-        Some(found) => vec![found],
-        None => all.iter().filter(|(_, own)| *own == name).collect(),
-    };
+    let all = || sections.iter().flat_map(|section| &section.keys);
+    let mut entries: Vec<&KeyEntry> = all().filter(|entry| entry.dotted() == name).collect();
+    if entries.is_empty() {
+        entries = all().filter(|entry| entry.key.name == name).collect();
+    }
+    if let [entry, ..] = entries[..] {
+        let dotted = distinct(entries.iter().map(|entry| entry.dotted()));
+        let of_entry =
+            |choice: &Choice<'_>| choice.entry.dotted() == entry.dotted() && choice.name == value;
+        return match (&dotted[..], choices(sections).into_iter().find(of_entry)) {
+            ([_], Some(choice)) => Ok(Named::Choice(choice)),
+            ([_], None) => Ok(Named::Key(entries)),
+            _ => Err(in_several(given, &dotted)),
+        };
+    }
+    let mut found = choices(sections);
+    found.retain(|choice| choice.name == name || choice.dotted() == name);
+    // A kind, if one has that name, rather than the value of another key.
+    if found.iter().any(Choice::is_kind) {
+        found.retain(Choice::is_kind);
+    }
     match found[..] {
-        [&(section_name, own)] => {
-            let section = sections.iter().find(|section| section.name == section_name);
-            let section = section.ok_or_else(|| unknown(&all, given, &name))?;
-            let entries: Vec<&KeyEntry> =
-                section.keys.iter().filter(|entry| entry.key.name == own).collect();
-            let schemas = keys::kinds_of(kinds, section.name);
-            match schemas.iter().find(|schema| schema.name == own) {
-                Some(schema) if entries.is_empty() => Ok(Named::Kind(section, schema)),
-                _ => Ok(Named::Key(entries)),
-            }
+        [] => Err(unknown(sections, given, name)),
+        [choice] => Ok(Named::Choice(choice)),
+        _ if found.iter().all(Choice::is_kind) => {
+            Err(in_several(given, &distinct(found.iter().map(Choice::dotted))))
         }
-        [] => Err(unknown(&all, given, &name)),
-        _ => Err(UsageError::new(format!(
-            "`{given}` is in several sections. Name one of these: {}.",
-            dotted(found.into_iter())
-        ))),
+        _ => {
+            let keys = distinct(found.iter().map(|choice| choice.entry.dotted()));
+            Err(UsageError::new(format!(
+                "`{given}` is a value of several keys. Name one of these: {}.",
+                quoted(&keys)
+            )))
+        }
     }
 }
 
-/// The section and the name of each key and each kind, once.
-fn all_names<'a>(kinds: &'a Kinds, sections: &'a [SectionKeys]) -> Vec<(&'a str, &'a str)> {
-    let mut names = Vec::new();
+/// All names that keys can have.
+fn choices(sections: &[SectionKeys]) -> Vec<Choice<'_>> {
+    let mut found = Vec::new();
     for section in sections {
-        let keys = section.keys.iter().map(|entry| entry.key.name);
-        let own_kinds = keys::kinds_of(kinds, section.name).iter().map(|schema| schema.name);
-        names.extend(keys.chain(own_kinds).map(|name| (section.name, name)));
+        for entry in &section.keys {
+            found.extend(entry.choices.iter().map(|name| Choice { section, entry, name }));
+        }
     }
-    let mut seen = std::collections::HashSet::new();
-    names.retain(|name| seen.insert(*name));
-    names
+    found
 }
 
-fn dotted<'a>(names: impl Iterator<Item = &'a (&'a str, &'a str)>) -> String {
-    let names = names.map(|(section, name)| format!("`{section}.{name}`"));
-    names.collect::<Vec<_>>().join(", ")
+/// Each once, in their order.
+fn distinct(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    names.filter(|name| seen.insert(name.clone())).collect()
 }
 
-fn unknown(all: &[(&str, &str)], given: &str, name: &str) -> UsageError {
-    const SHOWN: usize = 4;
-    let own = name.rsplit('.').next().unwrap_or_default();
-    let same: Vec<&(&str, &str)> = all.iter().filter(|(_, other)| *other == own).collect();
-    let similar = nearest(own, all.iter().map(|(_, name)| *name), SHOWN);
-    let similar = all.iter().filter(|(_, name)| similar.contains(name)).collect();
-    let shown = if same.is_empty() { similar } else { same };
-    let hint = match shown[..] {
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn in_several(given: &str, names: &[String]) -> UsageError {
+    UsageError::new(format!(
+        "`{given}` is in several sections. Name one of these: {}.",
+        quoted(names)
+    ))
+}
+
+fn unknown(sections: &[SectionKeys], given: &str, name: &str) -> UsageError {
+    let names = suggestions(sections, name);
+    let hint = match &names[..] {
         [] => String::new(),
-        [one] => format!(" Did you mean {}?", dotted(std::iter::once(one))),
-        _ => format!(" The nearest: {}.", dotted(shown.into_iter())),
+        [one] => format!(" Did you mean `{one}`?"),
+        several => format!(" The nearest: {}.", quoted(several)),
     };
     UsageError::new(format!(
-        "A config has no key, section or kind `{given}`.{hint} `{} config` lists all.",
+        "A config has no key, section, kind or other value `{given}`.{hint} `{} config` lists all.",
         program_name()
     ))
+}
+
+/// Names that are probably meant.
+fn suggestions(sections: &[SectionKeys], name: &str) -> Vec<String> {
+    const SHOWN: usize = 4;
+    let (section, own) = match name.split_once('.') {
+        Some((section, own)) => (Some(section), own),
+        None => (None, name),
+    };
+    let names: Vec<&str> = sections.iter().map(|section| section.name).collect();
+    let keys = keys::names(sections);
+    let kinds = distinct(choices(sections).iter().map(Choice::dotted));
+    let last = |dotted: &str| dotted.rsplit('.').next().unwrap_or_default().to_owned();
+    let all: Vec<String> = keys.iter().chain(&kinds).cloned().collect();
+    let with_last = |wanted: &str| -> Vec<String> {
+        let same = all.iter().filter(|dotted| last(dotted) == wanted).cloned();
+        distinct(same)
+    };
+    let same = with_last(own);
+    if !same.is_empty() {
+        return same;
+    }
+    let lasts: Vec<String> = all.iter().map(|dotted| last(dotted)).collect();
+    let lasts = || lasts.iter().map(String::as_str);
+    let of_section =
+        || section.map_or_else(|| guess::section(&names, own), |_| None).map(str::to_owned);
+    let misspelt = || {
+        let first = match section {
+            Some(_) => guess::key(&keys, section, own).map(|key| vec![key.to_owned()]),
+            None => None,
+        };
+        first.or_else(|| meant(lasts(), own).map(with_last))
+    };
+    let also = || guess::key(&keys, section, own).map(|key| vec![key.to_owned()]);
+    of_section().map(|section| vec![section]).or_else(misspelt).or_else(also).unwrap_or_else(|| {
+        let near = nearest(own, lasts(), all.len());
+        let near = near.into_iter().flat_map(with_last);
+        distinct(near).into_iter().take(SHOWN).collect()
+    })
 }
 
 fn as_json(entry: &KeyEntry) -> serde_json::Value {

@@ -14,7 +14,7 @@ use lookahead_run::program_name;
 use toml::{Table, Value};
 
 use super::prose::indented;
-use super::schema::of_config;
+use super::schema::{of_config, title_of_config};
 use crate::cli;
 use crate::config::key::REQUIRED;
 use crate::config::keys;
@@ -26,6 +26,9 @@ use crate::data::table;
 use crate::hints::quoted;
 use crate::nearest::similar;
 use crate::usage::UsageError;
+
+/// The key of the learning rate.
+const LR: &str = "optimizer.lr";
 
 /// Writes the config and the schema, if there is none, and prints what to do next. Without a kind, lists the kinds.
 pub fn init(kinds: &Kinds, arguments: &cli::Init) -> anyhow::Result<()> {
@@ -44,8 +47,7 @@ pub fn init(kinds: &Kinds, arguments: &cli::Init) -> anyhow::Result<()> {
     let mut notes = Vec::new();
     let mut sets = of_your_own(schema, arguments, &mut notes)?;
     sets.extend(arguments.overrides.iter().cloned());
-    apply(kinds, &mut values, &sets)?;
-    lookahead::expand_preset(&mut values);
+    fill(kinds, &mut values, &sets)?;
     let placeholders = add_required(kinds, &mut values);
     let train = format!("{} train {}", program_name(), quoted(&path));
     let text = template::write(kinds, schema, &values, &train);
@@ -61,8 +63,16 @@ pub fn init(kinds: &Kinds, arguments: &cli::Init) -> anyhow::Result<()> {
     }
     write(&path, &text, arguments.force)?;
     let is_new = of_editors.symlink_metadata().is_err();
-    if is_new || arguments.force {
+    if is_new || (arguments.force && is_schema(&of_editors)) {
         write(&of_editors, &of_config(kinds), arguments.force)?;
+    } else if arguments.force {
+        eprint_line(format_args!(
+            "Note: {} is not a schema of this program, and stays as it is. Editors read it for this config: move it, and \
+             run `{} schema > {}`.",
+            of_editors.display(),
+            program_name(),
+            quoted(&of_editors)
+        ));
     }
     let edit = match &placeholders[..] {
         [] => "Next".to_owned(),
@@ -115,26 +125,39 @@ fn starter(kinds: &Kinds, schema: &Schema) -> anyhow::Result<Table> {
     let values = schema.starter().parse();
     let mut values: Table =
         values.with_context(|| format!("The starter of the kind {} is not TOML.", schema.name))?;
-    let section = |values: &mut Table, name: &str| {
-        values.entry(name).or_insert_with(|| Value::Table(Table::new()));
-    };
-    section(&mut values, "data");
-    section(&mut values, "model");
     section(&mut values, "lookahead");
-    if let Some(data) = values["data"].as_table_mut() {
-        data.insert("kind".to_owned(), schema.name.into());
-    }
-    if let Some(model) = values["model"].as_table_mut() {
-        let learns =
-            |task: &Task, model: &Schema| model.tasks.is_empty() || model.tasks.contains(task);
-        let fits = |model: &&Schema| schema.tasks.iter().all(|task| learns(task, model));
-        // Fully connected layers take inputs of any shape.
-        let general = kinds.models.iter().find(|model| model.name == "mlp").filter(fits);
-        if let Some(model_kind) = general.or_else(|| kinds.models.iter().find(fits)) {
-            model.entry("kind").or_insert_with(|| model_kind.name.into());
-        }
+    section(&mut values, "data").insert("kind".to_owned(), schema.name.into());
+    let learns = |task: &Task, model: &Schema| model.tasks.is_empty() || model.tasks.contains(task);
+    let fits = |model: &&Schema| schema.tasks.iter().all(|task| learns(task, model));
+    // Fully connected layers take inputs of any shape.
+    let general = kinds.models.iter().find(|model| model.name == "mlp").filter(fits);
+    let model = section(&mut values, "model");
+    if let Some(model_kind) = general.or_else(|| kinds.models.iter().find(fits)) {
+        model.entry("kind").or_insert_with(|| model_kind.name.into());
     }
     Ok(values)
+}
+
+/// A section, which is added if there is none.
+fn section<'a>(values: &'a mut Table, name: &str) -> &'a mut Table {
+    let value = values.entry(name).or_insert_with(|| Value::Table(Table::new()));
+    if !value.is_table() {
+        *value = Value::Table(Table::new());
+    }
+    value.as_table_mut().expect("It was made one.")
+}
+
+/// The inner optimizer's kind.
+fn kind_of_optimizer(values: &Table) -> &str {
+    let section = values.get("optimizer").and_then(Value::as_table);
+    section.and_then(|own| own.get("kind")?.as_str()).unwrap_or("sgd")
+}
+
+/// Whether a file is a schema that this program wrote.
+fn is_schema(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let json = serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default();
+    json.get("title").and_then(serde_json::Value::as_str) == Some(&*title_of_config())
 }
 
 /// What `--data` and `--target` set.
@@ -196,6 +219,22 @@ fn likely_target(columns: &[String]) -> &str {
     let usual = ["target", "label", "class", "y"];
     let named = columns.iter().find(|column| usual.contains(&column.to_lowercase().as_str()));
     named.or(columns.last()).map_or("", String::as_str)
+}
+
+/// Sets the keys that the user gave, those of a preset, and a learning rate for the optimizer.
+fn fill(kinds: &Kinds, values: &mut Table, sets: &[Override]) -> anyhow::Result<()> {
+    let before = kind_of_optimizer(values).to_owned();
+    apply(kinds, values, sets)?;
+    if kind_of_optimizer(values) != before && sets.iter().all(|set| set.key != LR) {
+        // That of the starter is for its own kind.
+        section(values, "optimizer").remove("lr");
+    }
+    lookahead::expand_preset(values);
+    let kind = kind_of_optimizer(values);
+    if let Some(schema) = kinds.optimizers.iter().find(|schema| schema.name == kind) {
+        section(values, "optimizer").entry("lr").or_insert(schema.learning_rate.into());
+    }
+    Ok(())
 }
 
 /// Sets the keys that the user gave, checked as `train --set` does.

@@ -55,10 +55,19 @@ pub fn of_sweep(kinds: &Kinds) -> String {
     document("sweep", sweep::sweep(kinds))
 }
 
+/// The title of the schema of a config.
+pub(super) fn title_of_config() -> String {
+    title("config")
+}
+
+fn title(what: &str) -> String {
+    format!("A {what} of {}", program_name())
+}
+
 fn document(what: &str, schema: Value) -> String {
     let mut document = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": format!("A {what} of {}", program_name()),
+        "title": title(what),
     });
     if let (Some(document), Value::Object(schema)) = (document.as_object_mut(), schema) {
         document.extend(schema);

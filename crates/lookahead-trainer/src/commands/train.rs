@@ -118,7 +118,7 @@ fn train_with(
     })?;
     let notes =
         [training.origin(), training.note(), training.oversized_batch(), training.extrapolation()];
-    for message in notes.into_iter().flatten() {
+    for message in notes.into_iter().flatten().chain(training.unused_settings()) {
         hooks.events.note(0, message);
     }
     loaded.notes.extend(hooks.open_to_others(&training, None));

@@ -87,6 +87,14 @@ pub(super) const KEYS: &[Key] = &[
          `of` selects, `ema` its exponential moving average. Without `[lookahead]` only: `primal` (GPA), `schedule_free` and `ema_nesterov`, \
          which take part in the training: [optimizers.md](optimizers.md#outer-steps-and-averages)",
     )
+    .explained(&[
+        ("none", "no average: the final model is the slow weights, or without `[lookahead]` the weights"),
+        ("polyak", "the arithmetic mean of the weights (Polyak and Juditsky, 1992)"),
+        ("ema", "an exponential moving average of the weights"),
+        ("primal", "primal averaging (GPA): the gradient is taken between the optimizer's point and its average"),
+        ("schedule_free", "primal averaging with a mean of all steps, so that the learning rate need not decay"),
+        ("ema_nesterov", "each step begins ahead of the weights, along their average movement"),
+    ])
     .example("\"ema\""),
     Key::choice(
         "of",

@@ -35,7 +35,10 @@ pub(super) fn find(kinds: &Kinds, table: &Table) -> Vec<ConfigIssue> {
             let entries = || section.keys.iter().filter(|entry| entry.key.name == key);
             let entry = entries().find(|entry| entry.kinds.contains(&kind)).or(entries().next());
             match entry {
-                None => found.push(all.unknown_key(section, kind, key)),
+                None => found.push(
+                    all.nested_section(section.name, key, value)
+                        .unwrap_or_else(|| all.unknown_key(section, kind, key)),
+                ),
                 Some(entry) => {
                     found.extend(wrong_value(entry, value));
                     ranges.extend(out_of_range(entry, value));
@@ -74,6 +77,16 @@ impl Names {
             format!("`{name}` is in no section. {remedy}")
         };
         ConfigIssue::new(name.to_owned(), message)
+    }
+
+    /// The fault of a section that is in another one, as `[optimizer.schedule]` is.
+    fn nested_section(&self, outer: &str, name: &str, value: &Value) -> Option<ConfigIssue> {
+        let sections: Vec<&str> = self.sections.iter().map(|section| section.name).collect();
+        let meant = guess::section(&sections, name).filter(|_| value.is_table())?;
+        let message = format!(
+            "There is no section `[{outer}.{name}]`: sections are not in one another. Write `[{meant}]`."
+        );
+        Some(ConfigIssue::new(format!("{outer}.{name}"), message))
     }
 
     fn unknown_key(&self, section: &SectionKeys, kind: &str, name: &str) -> ConfigIssue {

@@ -102,6 +102,8 @@ pub struct Key {
     pub pattern: &'static str,
     /// Of a choice: the names that can be chosen.
     pub choices: &'static [&'static str],
+    /// What names that can be chosen are: each with a phrase.
+    pub explained: &'static [(&'static str, &'static str)],
     /// The kinds of `[averaging]` or `[schedule]` that have it. Empty: all.
     pub kinds: &'static [&'static str],
     /// The default in words, where the serde type has no value.
@@ -125,6 +127,7 @@ impl Key {
             allowed: "",
             pattern: "",
             choices: &[],
+            explained: &[],
             kinds: &[],
             default: "",
             example: "",
@@ -184,6 +187,12 @@ impl Key {
         meaning: &'static str,
     ) -> Self {
         Key { choices, ..Key::new(name, ValueType::Text, meaning) }
+    }
+
+    /// With what the names are that can be chosen, each with a phrase.
+    #[must_use]
+    pub const fn explained(self, explained: &'static [(&'static str, &'static str)]) -> Self {
+        Key { explained, ..self }
     }
 
     /// The values that are allowed, in words after "Use". Empty if all values of the type are.

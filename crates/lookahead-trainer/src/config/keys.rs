@@ -90,6 +90,14 @@ impl KeyEntry {
         self.kinds.is_empty() || self.kinds.contains(&kind)
     }
 
+    /// What a name that can be chosen is, in a phrase. Empty if that is not known.
+    pub fn about_choice(&self, kinds: &Kinds, name: &str) -> &'static str {
+        let explained = self.key.explained.iter().find(|(own, _)| *own == name);
+        let schemas = if self.key.name == "kind" { kinds_of(kinds, self.section) } else { &[] };
+        let schema = || schemas.iter().find(|schema| schema.name == name).map(Schema::about);
+        explained.map(|(_, about)| *about).or_else(schema).unwrap_or_default()
+    }
+
     /// The values that are allowed, in words. Empty if all values of the type are.
     pub fn allowed(&self) -> String {
         if self.key.allowed.is_empty() && !self.choices.is_empty() {

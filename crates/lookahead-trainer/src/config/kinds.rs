@@ -29,6 +29,9 @@ pub trait KindOptions: Serialize + DeserializeOwned + 'static {
     /// refused.
     const WEIGHT_DECAY: Option<f64> = Some(0.0);
 
+    /// Of an optimizer: the `optimizer.lr` with which `lookahead init` begins.
+    const LEARNING_RATE: f64 = 0.1;
+
     /// Of an optimizer: whether it gives a [curvature](lookahead_core::InnerOptimizer::curvature), which
     /// `lookahead.adaptive_alpha` needs.
     const SECOND_MOMENTS: bool = false;
@@ -74,6 +77,8 @@ pub struct Schema {
     pub validation: Option<usize>,
     /// [`KindOptions::WEIGHT_DECAY`].
     pub weight_decay: Option<f64>,
+    /// [`KindOptions::LEARNING_RATE`].
+    pub learning_rate: f64,
     /// [`KindOptions::SECOND_MOMENTS`].
     pub second_moments: bool,
     keeps_moments: fn(Table) -> bool,
@@ -95,6 +100,7 @@ impl Schema {
             tasks: O::TASKS,
             validation: O::VALIDATION,
             weight_decay: O::WEIGHT_DECAY,
+            learning_rate: O::LEARNING_RATE,
             second_moments: O::SECOND_MOMENTS,
             defaults: || Table::try_from(Table::new().try_into::<O>().ok()?).ok(),
             keeps_moments: |given| given.try_into::<O>().is_ok_and(|own| own.keeps_moments()),

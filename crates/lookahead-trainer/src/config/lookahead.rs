@@ -23,6 +23,13 @@ pub(super) const KEYS: &[Key] = &[
          ranger 6, 0.5, and under `[optimizer]` radam with `lr` 0.001, `beta1` 0.95 and `eps` 1e-5. \
          The run's own config has these keys in its place",
     )
+    .explained(&[
+        ("lookahead", "the original (Zhang et al., 2019): plain interpolation"),
+        ("snoo", "the step-K Nesterov outer optimizer"),
+        ("diloco", "distributed low-communication training, whose outer step is Nesterov momentum"),
+        ("muloco", "DiLoCo for Muon as the inner optimizer: `alpha` is a factor of what enters the velocity"),
+        ("ranger", "RAdam in Lookahead"),
+    ])
     .default("none")
     .example("\"snoo\""),
     Key::whole(
@@ -142,6 +149,18 @@ pub(super) fn read<'de, D: Deserializer<'de>>(
         }
     }
     table.try_into().map(Some).map_err(D::Error::custom)
+}
+
+/// What a preset sets, as a config.
+pub(crate) fn config_of_preset(name: &str) -> Table {
+    let section = Table::from_iter([("preset".to_owned(), Value::from(name))]);
+    let mut settings = settings_of_preset(&section).ok().flatten().unwrap_or_default();
+    settings.retain(|key, _| OF_PRESETS.contains(&key));
+    let mut config = Table::from_iter([("lookahead".to_owned(), Value::Table(section))]);
+    let optimizer = optimizer_of_preset(&config);
+    config.insert("lookahead".to_owned(), Value::Table(settings));
+    config.extend(optimizer.map(|own| ("optimizer".to_owned(), Value::Table(own))));
+    config
 }
 
 /// All settings of a section's preset, if it has one.

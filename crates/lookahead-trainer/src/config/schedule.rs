@@ -12,7 +12,6 @@ use super::key::Key;
 
 /// The keys of the section.
 pub(super) const KEYS: &[Key] = &[
-
     Key::choice(
         "kind",
         &["constant", "cosine", "steps", "linear", "polynomial", "wsd", "one_cycle"],
@@ -20,6 +19,15 @@ pub(super) const KEYS: &[Key] = &[
          the whole run; `wsd` does so over its last part only; `one_cycle` rises to `optimizer.lr` and falls to \
          almost 0; `steps` multiplies by `factor` after each milestone",
     )
+    .explained(&[
+        ("constant", "the same learning rate in every step"),
+        ("cosine", "half a cosine wave from `optimizer.lr` to `min_lr` over the whole run"),
+        ("steps", "multiplied by `factor` after each milestone, an epoch"),
+        ("linear", "a straight line from `optimizer.lr` to `min_lr` over the whole run"),
+        ("polynomial", "a power of the remaining part of the run, from `optimizer.lr` to `min_lr`"),
+        ("wsd", "warm-up–stable–decay: `optimizer.lr`, and over the last part of the run down to `min_lr`"),
+        ("one_cycle", "up to `optimizer.lr`, then down to almost 0 at the end of the run"),
+    ])
     .example("\"cosine\""),
     Key::number("min_lr", "the learning rate at the end")
         .at_least(0.0)

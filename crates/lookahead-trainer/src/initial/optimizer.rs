@@ -37,7 +37,10 @@ pub(super) fn load(
     }
     optimizer.load_state(&state).map_err(|error| {
         let why = sentences(&error);
-        UsageError::new(format!("The optimizer's state in {shown} does not fit the run's. {why}"))
+        let remedy = remedy(&state, &own, &why);
+        UsageError::new(format!(
+            "The optimizer's state in {shown} does not fit the run's. {why}{remedy}"
+        ))
     })?;
     let mut note = format!(
         "The optimizer continues with the state in {shown}, a file with SHA-256 {}",
@@ -134,6 +137,30 @@ fn refuse_other_settings(path: &Path, state: &State, own: &State) -> Result<(), 
         all.collect::<Vec<_>>().join("; "),
         sets.collect::<Vec<_>>().join(" ")
     )))
+}
+
+/// A sentence with the key that decides whether an optimizer has the tensors that `why` is about.
+fn remedy(state: &State, own: &State, why: &str) -> String {
+    const DECIDING: [(&str, &str, &str, &str); 6] = [
+        ("velocity/", "lookahead.outer_momentum", "to the momentum that it was taken with", "to 0"),
+        ("slow_moment/", "lookahead.momentum_policy", "to `pullback`", "to `maintain`"),
+        ("/max_exp_avg_sq/", "optimizer.amsgrad", "to `true`", "to `false`"),
+        ("/grad_avg/", "optimizer.centered", "to `true`", "to `false`"),
+        (
+            "/momentum_buffer/",
+            "optimizer.momentum",
+            "to the momentum that it was taken with",
+            "to 0",
+        ),
+        ("slow_statistic/", "lookahead.interpolate_statistics", "to `true`", "to `false`"),
+    ];
+    let has = |state: &State, part: &str| state.tensors.keys().any(|key| key.contains(part));
+    let deciding = DECIDING.iter().find(|(part, ..)| why.contains(part.trim_matches('/')));
+    let Some((part, key, with, without)) = deciding else { return String::new() };
+    match (has(state, part), has(own, part)) {
+        (true, _) => format!(" Set `{key}` {with}."),
+        (false, _) => format!(" Set `{key}` {without}."),
+    }
 }
 
 /// The key of the config for a number of a state, except for learning rates and for groups of parameters, whose settings

@@ -1,5 +1,6 @@
 //! Events as lines of text.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use lookahead_run::event::{
@@ -21,6 +22,10 @@ pub(crate) struct Lines {
     /// Lines of evaluations and checkpoints that may come at once, and since when.
     credit: (u32, Instant),
     left_out: LeftOut,
+    /// The last warning.
+    warned: Option<String>,
+    /// How often warnings were repeated, which have no line.
+    repeated: BTreeMap<String, u64>,
 }
 
 /// Lines of evaluations and checkpoints that were left out.
@@ -89,6 +94,8 @@ impl Lines {
             important: Vec::new(),
             credit: (AT_ONCE, Instant::now()),
             left_out: LeftOut::default(),
+            warned: None,
+            repeated: BTreeMap::new(),
         }
     }
 
@@ -109,13 +116,49 @@ impl Lines {
             Event::Evaluation(Evaluation { split: Split::Test, .. })
             | Event::Warning(_)
             | Event::RunEnded(_) => {
-                self.important.extend(line(record, &self.task()));
+                self.important.extend(self.unrepeated(record));
                 // The latest of very many warnings are enough.
                 let surplus = self.important.len().saturating_sub(MOST_IMPORTANT);
                 self.important.drain(..surplus);
             }
             _ => {}
         }
+        self.count_repetitions(record);
+    }
+
+    fn count_repetitions(&mut self, record: &Record) {
+        match &record.event {
+            Event::Warning(warning) if self.warned.as_ref() == Some(&warning.message) => {
+                *self.repeated.entry(warning.message.clone()).or_default() += 1;
+            }
+            Event::Warning(warning) => self.warned = Some(warning.message.clone()),
+            Event::RunEnded(_) => {
+                self.repeated.clear();
+                self.warned = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// The line for a record other than a step: none for a warning that repeats the last one. Before the line for the end
+    /// are those that count the repetitions.
+    pub(super) fn unrepeated(&self, record: &Record) -> Vec<String> {
+        let mut lines = Vec::new();
+        match &record.event {
+            Event::Warning(warning) if self.warned.as_ref() == Some(&warning.message) => {
+                return lines;
+            }
+            Event::RunEnded(_) => lines.extend(self.repeated.iter().map(|(message, often)| {
+                let times = if *often == 1 { "time" } else { "times" };
+                format!(
+                    "{WARNING}{message} ({} more {times}; events.jsonl has each.)",
+                    count(*often)
+                )
+            })),
+            _ => {}
+        }
+        lines.extend(line(record, &self.task()));
+        lines
     }
 
     /// The lines to be printed after the dashboard has closed; only once.
@@ -123,7 +166,7 @@ impl Lines {
         std::mem::take(&mut self.important)
     }
 
-    /// The lines for a record, if it has any.
+    /// The lines for a record, if it has any. [`remember`](Self::remember) comes after it.
     pub(crate) fn of(&mut self, record: &Record) -> Vec<String> {
         match &record.event {
             Event::Step(step) => {
@@ -142,7 +185,7 @@ impl Lines {
             Event::RunEnded(_) => {
                 let last = self.unshown.take().map(|(number, step)| self.of_step(number, &step));
                 let left_out = self.left_out.take().into_iter();
-                left_out.chain(last).chain(line(record, &self.task())).collect()
+                left_out.chain(last).chain(self.unrepeated(record)).collect()
             }
             // Those on test data always have one: they are the result.
             Event::Evaluation(Evaluation { split: Split::Validation, .. })
@@ -156,7 +199,7 @@ impl Lines {
             }
             _ => {
                 self.left_out.replaced_by(record);
-                line(record, &self.task()).into_iter().collect()
+                self.unrepeated(record)
             }
         }
     }
@@ -179,6 +222,9 @@ impl Lines {
         format!("step {}/{}  {}", count(step), count(total), progress(taken))
     }
 }
+
+/// How the line of a warning begins.
+pub(super) const WARNING: &str = "Warning: ";
 
 /// The values of a step.
 pub(super) fn progress(step: &event::Step) -> String {
@@ -227,7 +273,7 @@ pub(super) fn line(record: &Record, task: &TaskInfo) -> Option<String> {
             Some(format!("step {step}  continued after {seconds:.0} s of suspension"))
         }
         Event::Note(note) => Some(note.message.clone()),
-        Event::Warning(warning) => Some(format!("Warning: {}", warning.message)),
+        Event::Warning(warning) => Some(format!("{WARNING}{}", warning.message)),
         Event::RunEnded(ended) => {
             let how = match ended.status {
                 Status::Finished => "Finished",

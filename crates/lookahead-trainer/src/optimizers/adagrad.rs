@@ -39,6 +39,7 @@ impl KindOptions for AdagradOptions {
             .at_most(SINGLE),
         EPS,
     ];
+    const LEARNING_RATE: f64 = 0.01;
 
     fn about(_kind: &str) -> &'static str {
         "learning rates that fall with the sum of squared gradients"

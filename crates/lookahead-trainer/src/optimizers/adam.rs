@@ -45,6 +45,7 @@ impl KindOptions for AdamOptions {
         Key::switch("amsgrad", "keep the maximum of the second moment").example("true"),
         CAUTIOUS,
     ];
+    const LEARNING_RATE: f64 = 0.001;
     const SECOND_MOMENTS: bool = true;
 
     fn about(_kind: &str) -> &'static str {
@@ -70,6 +71,7 @@ pub struct AdamWOptions(AdamOptions);
 
 impl KindOptions for AdamWOptions {
     const KEYS: &'static [Key] = AdamOptions::KEYS;
+    const LEARNING_RATE: f64 = 0.001;
     const SECOND_MOMENTS: bool = true;
     const WEIGHT_DECAY: Option<f64> = Some(0.01);
 

@@ -44,6 +44,7 @@ impl KindOptions for AdanOptions {
         )
         .example("false"),
     ];
+    const LEARNING_RATE: f64 = 0.001;
     const SECOND_MOMENTS: bool = true;
 
     fn about(_kind: &str) -> &'static str {

@@ -37,6 +37,7 @@ impl KindOptions for LionOptions {
         Key::number("beta2", "decay of the mean gradient that is kept").at_least(0.0).below(1.0),
         CAUTIOUS,
     ];
+    const LEARNING_RATE: f64 = 0.0001;
 
     fn about(_kind: &str) -> &'static str {
         "the sign of a mean gradient; takes a smaller learning rate than Adam"

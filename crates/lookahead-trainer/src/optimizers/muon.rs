@@ -56,6 +56,7 @@ impl KindOptions for MuonOptions {
         BETA2,
         EPS,
     ];
+    const LEARNING_RATE: f64 = 0.001;
     const WEIGHT_DECAY: Option<f64> = Some(0.1);
 
     fn about(_kind: &str) -> &'static str {

@@ -43,6 +43,7 @@ impl KindOptions for NAdamOptions {
             .at_most(SINGLE),
         DECOUPLED,
     ];
+    const LEARNING_RATE: f64 = 0.001;
     const SECOND_MOMENTS: bool = true;
 
     fn about(_kind: &str) -> &'static str {

@@ -32,6 +32,7 @@ impl Default for RAdamOptions {
 
 impl KindOptions for RAdamOptions {
     const KEYS: &'static [Key] = &[BETA1, BETA2, EPS, DECOUPLED];
+    const LEARNING_RATE: f64 = 0.001;
     const SECOND_MOMENTS: bool = true;
 
     fn about(_kind: &str) -> &'static str {

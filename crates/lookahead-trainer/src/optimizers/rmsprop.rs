@@ -40,6 +40,7 @@ impl KindOptions for RmsPropOptions {
         MOMENTUM,
         Key::switch("centered", "subtract the mean gradient").example("true"),
     ];
+    const LEARNING_RATE: f64 = 0.001;
     const SECOND_MOMENTS: bool = true;
 
     fn about(_kind: &str) -> &'static str {

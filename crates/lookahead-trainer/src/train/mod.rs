@@ -37,3 +37,4 @@ pub mod run;
 pub mod setup;
 pub mod state;
 mod syncs;
+mod unused;

@@ -94,3 +94,14 @@ fn a_diverged_run_can_be_a_result() {
     let allowed = succeeded(sandbox.lookahead(&[&arguments[..], &["--allow-divergence"]].concat()));
     assert!(stderr(&allowed).contains("1 of 2 runs diverged."), "{}", stderr(&allowed));
 }
+
+#[test]
+fn a_run_that_is_named_twice_counts_once_and_a_note_says_so() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("one", &[]);
+    let once = succeeded(sandbox.lookahead(&["compare", "runs/one"]));
+    let twice = succeeded(sandbox.lookahead(&["compare", "runs/one", "runs/../runs/one"]));
+    assert_eq!(stderr(&once), "");
+    assert_eq!(stderr(&twice), "Note: runs/../runs/one is there twice, and counts once.\n");
+    assert_eq!(once.stdout, twice.stdout);
+}

@@ -20,6 +20,9 @@ fn keys_are_explained() {
     session.run("lookahead config probe");
     session.run("lookahead config quadratic");
     session.run("lookahead config data.csv | head -12");
+    session.run("lookahead config wsd");
+    session.run("lookahead config schedule.kind | head -15");
+    session.run("lookahead config ranger");
     session.run("lookahead config optimiser.lr");
     session.run("lookahead config kind");
     session.run("lookahead config lr --json");
@@ -37,6 +40,9 @@ fn a_config_is_written_for_a_table() {
     assert!(status == 2 && shown.contains("table.csv of `data.file`"), "{shown}");
     session.run("lookahead init csv --data wine.csv");
     session.run("lookahead init csv --data wine.csv --force");
+    session.run("echo '{\"title\": \"mine\"}' > lookahead.schema.json");
+    session.run("lookahead init csv --data wine.csv --force");
+    session.run("cat lookahead.schema.json");
     session.run(
         "lookahead train csv.toml --no-tui --quiet --set train.max_steps=10 --set train.threads=1",
     );

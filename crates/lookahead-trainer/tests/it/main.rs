@@ -58,5 +58,6 @@ mod tensorboard;
 mod terminal;
 mod torchrun;
 mod torchscript;
+mod unused_settings;
 mod watching;
 mod without_dashboard;

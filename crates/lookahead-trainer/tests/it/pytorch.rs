@@ -350,7 +350,10 @@ fn a_state_that_does_not_fit_the_run_is_refused_with_the_remedy() {
         ),
         ("optimizer.weight_decay=0.1", &["`optimizer.weight_decay` was 0.01"]),
         ("lookahead=false", &["is Lookahead's", "Give the config a section `[lookahead]`"]),
-        ("lookahead.outer_momentum=0.5", &["does not fit the run's", "`velocity/"]),
+        (
+            "lookahead.outer_momentum=0.5",
+            &["does not fit the run's", "`velocity/", "Set `lookahead.outer_momentum` to 0."],
+        ),
     ] {
         failed(&attempt(&sets(&[set])), 2, words);
     }
@@ -374,7 +377,66 @@ fn a_state_that_does_not_fit_the_run_is_refused_with_the_remedy() {
     failed(&attempt(&["--init-partial"]), 2, &["--init-partial"]);
     let weights = ["--init-from", "weights.safetensors", "--init-optimizer", "weights.safetensors"];
     failed(&sandbox.lookahead(&train("refused", &weights)), 2, &["without an optimizer's state"]);
+    let swapped = ["--init-from", "state.safetensors", "--init-optimizer", "weights.safetensors"];
+    let remedy = "Use `--init-from weights.safetensors --init-optimizer state.safetensors`.";
+    failed(&sandbox.lookahead(&train("refused", &swapped)), 2, &["files are swapped", remedy]);
+    let alone = sandbox.lookahead(&train("refused", &swapped[..2]));
+    failed(&alone, 2, &["state.safetensors is an optimizer's state", "`--init-optimizer`"]);
     assert!(!sandbox.run_folder("refused").exists());
+}
+
+#[test]
+fn wrong_arguments_of_the_script_are_refused_in_sentences() {
+    let Some(python) = peers() else {
+        eprintln!(
+            "Skipped: no Python with torch, timm and pytorch_optimizer; `just python` makes one."
+        );
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut ours = Ours::new(&KINDS[1], tch::Kind::Float, false);
+    ours.vs.save(folder.path().join("weights.safetensors")).unwrap();
+    ours.optimizer.state().unwrap().save(folder.path().join("state.safetensors")).unwrap();
+    let script = root().join("crates/lookahead-trainer/tests/python/peers.py");
+    let run = Command::new(python).arg(script).arg("refuse").arg(folder.path()).output().unwrap();
+    insta::assert_snapshot!(
+        "wrong arguments of the script",
+        String::from_utf8(succeeded(run).stdout).unwrap()
+    );
+}
+
+/// Options that decide which tensors a state has.
+#[test]
+fn a_state_with_other_tensors_names_the_key_that_decides() {
+    let sandbox = Sandbox::new(&KINDS[1].config());
+    let path = sandbox.path();
+    let batches = path.join("batches.safetensors");
+    write_batches(&plain(), 0, 4, &batches);
+    let batches = read(&batches).unwrap();
+    let of = |name: &str| KINDS.iter().find(|kind| kind.name == name).unwrap();
+    for (name, set, words) in [
+        ("amsgrad", "optimizer.amsgrad=false", "Set `optimizer.amsgrad` to `true`."),
+        (
+            "sgd",
+            "lookahead.momentum_policy=pullback",
+            "Set `lookahead.momentum_policy` to `maintain`.",
+        ),
+        ("adam", "optimizer.amsgrad=true", "Set `optimizer.amsgrad` to `false`."),
+        (
+            "pulled",
+            "lookahead.momentum_policy=maintain",
+            "Set `lookahead.momentum_policy` to `pullback`.",
+        ),
+    ] {
+        let mut ours = Ours::new(of(name), tch::Kind::Float, false);
+        ours.train(&batches, 0..4);
+        ours.vs.save(path.join("weights.safetensors")).unwrap();
+        ours.optimizer.state().unwrap().save(path.join("state.safetensors")).unwrap();
+        std::fs::write(path.join("test.toml"), of(name).config()).unwrap();
+        let init = ["--init-from", "weights.safetensors", "--init-optimizer", "state.safetensors"];
+        let refused = sandbox.lookahead(&train("refused", &[&init[..], &sets(&[set])].concat()));
+        failed(&refused, 2, &["does not fit the run's", words]);
+    }
 }
 
 /// Names in the weights' file are those of the state, so that `--init-rename` and a wrapper's prefix apply to both. The

@@ -75,7 +75,10 @@ fn bash_completes_keys_values_configs_and_runs() {
 #[test]
 fn there_is_a_manual_page_for_each_command() {
     let session = Session::new();
-    assert_eq!(session.quietly("lookahead man pages/man1"), (String::new(), 0));
+    let (shown, status) = session.quietly("lookahead man pages/man1");
+    let said =
+        "The manual pages are in pages/man1. To read the first: man /here/pages/man1/lookahead.1";
+    assert_eq!((shown.trim(), status), (said, 0));
     let (pages, _) = session.quietly("cd pages/man1; ls");
     for page in ["lookahead.1", "lookahead-train.1", "lookahead-ctl-set.1", "lookahead-schema.1"] {
         assert!(pages.lines().any(|name| name == page), "{page} is missing: {pages}");

@@ -1,11 +1,12 @@
 """Trainings with timm's and pytorch_optimizer's Lookahead, for `pytorch.rs`.
 
-    python peers.py begin|continue FOLDER
+    python peers.py begin|continue|refuse FOLDER
 
 FOLDER/cases.json has the cases, each with a folder of its own in FOLDER, and FOLDER/batches.safetensors the batches.
 `begin` trains on a case's batches `before`, saves weights.safetensors and state.safetensors there as the documentation
 says, and continues on the batches `after`. `continue` only continues, from the files or the checkpoint in the case's
-`from`. Both then write θ and φ to theirs.safetensors.
+`from`. Both then write θ and φ to theirs.safetensors. `refuse` prints the errors of wrong arguments; FOLDER has the
+files weights.safetensors and state.safetensors.
 """
 
 import json
@@ -19,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[4] / "docs"))
 from lookahead_state import from_lookahead, to_lookahead
 
 what, folder = sys.argv[1], pathlib.Path(sys.argv[2])
-batches = load_file(folder / "batches.safetensors")
+batches = {} if what == "refuse" else load_file(folder / "batches.safetensors")
 torch.set_num_threads(1)
 
 
@@ -57,9 +58,33 @@ def train(model, optimizer, indices):
 def refused(work):
     try:
         work()
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         return str(error)
     sys.exit("It was not refused.")
+
+
+if what == "refuse":
+    sgd = "lambda p: torch.optim.SGD(p, 0.1, 0.9)"
+    model, case = Mlp(), {"python": sgd, "peer": "pytorch_optimizer", "k": 5, "alpha": 0.5, "momentum": "none"}
+    optimizer, inner = lookahead(case, model), eval(sgd)(model.parameters())
+    two = [{"params": model.fc1.parameters()}, {"params": model.out.parameters()}]
+    groups = lookahead(case | {"python": "lambda p: torch.optim.SGD(two, 0.1, 0.9)"}, model)
+    pulled = lookahead(case | {"momentum": "pullback"}, model)
+    small = torch.nn.Sequential(torch.nn.Linear(2, 2))
+    other = lookahead(case, small)
+    weights, state = folder / "weights.safetensors", folder / "state.safetensors"
+    for work in (
+        lambda: to_lookahead(model, inner, weights, state),
+        lambda: to_lookahead(model.parameters(), optimizer, weights, state),
+        lambda: to_lookahead(small, optimizer, weights, state),
+        lambda: from_lookahead(model, optimizer, state),
+        lambda: from_lookahead(model, optimizer, weights, state),
+        lambda: from_lookahead(small, other, state, weights),
+        lambda: from_lookahead(model, groups, state, weights),
+        lambda: from_lookahead(model, pulled, state, weights),
+    ):
+        print(refused(work).replace(str(folder), "FOLDER"))
+    sys.exit()
 
 
 for case in json.loads((folder / "cases.json").read_text()):

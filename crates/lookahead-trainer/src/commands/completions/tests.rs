@@ -38,6 +38,8 @@ fn keys_and_their_values_go_on() {
 fn names_of_kinds_and_topics_go_on() {
     assert_eq!(answers(&["init", "noi"]), ["noisy-quadratic"]);
     assert_eq!(answers(&["config", "optimizer.rm"]), ["optimizer.rmsprop"]);
+    assert_eq!(answers(&["config", "lookahead.sn"]), ["lookahead.snoo"]);
+    assert_eq!(answers(&["config", "schedule.o"]), ["schedule.one_cycle"]);
     for words in [&["config", "lookahead.outer_n"][..], &["compare", "--by", "lookahead.outer_n"]] {
         assert_eq!(answers(words), ["lookahead.outer_nesterov"]);
     }

@@ -15,6 +15,7 @@ use crate::commands::prose::{first_part, plain};
 use crate::config::key::ValueType;
 use crate::config::keys::{self, Changes, KeyEntry, SectionKeys, as_toml};
 use crate::config::kinds::Kinds;
+use crate::config::mutable_keys::PRESET;
 
 /// A word, and what it means in a phrase, which may be empty.
 type Word = (String, String);
@@ -33,10 +34,10 @@ pub(super) fn with_values(command: Command, kinds: &Kinds) -> Command {
     names.dedup_by(|one, other| one.0 == other.0);
     let mut topics = names.clone();
     topics.extend(sections.iter().map(|own| (own.name.to_owned(), own.about.to_owned())));
-    for section in ["data", "model", "optimizer"] {
-        let kinds = keys::kinds_of(kinds, section).iter();
-        let dotted = |kind: &str| format!("{section}.{kind}");
-        topics.extend(kinds.map(|kind| (dotted(kind.name), kind.about().to_owned())));
+    for entry in keys_of(&sections).filter(|own| own.key.name == "kind" || own.dotted() == PRESET) {
+        let dotted = |name: &str| format!("{}.{name}", entry.section);
+        let about = |name: &str| entry.about_choice(kinds, name).to_owned();
+        topics.extend(entry.choices.iter().map(|name| (dotted(name), about(name))));
     }
     let metrics = kinds.metrics.iter().map(|metric| metric.name);
     let metrics: Vec<Word> = ["loss"].into_iter().chain(metrics).map(plain_word).collect();

@@ -2,10 +2,13 @@
 
 use lookahead_run::program_name;
 
+use super::Choice;
 use crate::commands::prose::{first_part, indented, plain, sentence, wrap};
 use crate::config::key::REQUIRED;
-use crate::config::keys::{self, Changes, KeyEntry, SectionKeys, as_toml, shown};
-use crate::config::kinds::{Kinds, Schema};
+use crate::config::keys::{Changes, KeyEntry, SectionKeys, as_toml, shown};
+use crate::config::kinds::Kinds;
+use crate::config::lookahead;
+use crate::config::mutable_keys::PRESET;
 use crate::hints::shell_word;
 
 /// The widest text that is easy to read.
@@ -46,14 +49,28 @@ pub(super) fn section(section: &SectionKeys, width: usize) -> String {
     text + &format!("\n`{} config {example}` explains a key, with examples.\n", program_name())
 }
 
-/// A kind of a section with the keys of its own.
-pub(super) fn kind(section: &SectionKeys, schema: &Schema, width: usize) -> String {
+/// A name that a key can have: a kind with the keys of its own, a preset with what it sets, or a mere value with its
+/// key.
+pub(super) fn choice(kinds: &Kinds, choice: Choice<'_>, width: usize) -> String {
     let width = width.min(WIDEST);
-    let (name, about) = (schema.name, schema.about());
+    let (dotted, name) = (choice.entry.dotted(), choice.name);
+    let about = plain(choice.entry.about_choice(kinds, name));
     let about = if about.is_empty() { String::new() } else { format!(": {about}") };
-    let mut text = indented(&format!("{}.kind = \"{name}\"{about}.", section.name), 0, width);
+    let mut text = indented(&format!("{dotted} = \"{name}\"{about}."), 0, width);
     text.push('\n');
-    let mut own = super::own_keys(section, schema);
+    if dotted == PRESET {
+        text += "It sets these keys, which the config's own override:\n";
+        text += &indented_lines(&lookahead::config_of_preset(name).to_string());
+    } else if choice.is_kind() {
+        text += &own_and_shared(kinds, choice, width);
+        return text;
+    }
+    text + &format!("\n`{} config {dotted}` explains the key.\n", program_name())
+}
+
+fn own_and_shared(kinds: &Kinds, choice: Choice<'_>, width: usize) -> String {
+    let mut text = String::new();
+    let (mut own, shared) = choice.keys(kinds);
     own.sort_by_key(|entry| entry.key.default != REQUIRED);
     if own.is_empty() {
         text += "It has no keys of its own.\n";
@@ -61,19 +78,19 @@ pub(super) fn kind(section: &SectionKeys, schema: &Schema, width: usize) -> Stri
     for entry in own {
         text += &brief(entry, "", width);
     }
-    let common: Vec<String> = section
-        .keys
-        .iter()
-        .filter(|entry| !schema.has(entry.key.name) && entry.is_of(name))
-        .map(|entry| format!("`{}`", entry.key.name))
-        .collect();
-    let also = format!("Keys that it shares with all others: {}.", common.join(", "));
+    let shared = shared.iter().map(|entry| format!("`{}`", entry.key.name));
+    let shared = shared.collect::<Vec<_>>().join(", ");
     text += "\n";
-    text += &indented(&also, 0, width);
-    if section.name == "data" {
-        text += &format!("`{} init {name}` writes a config for it.\n", program_name());
+    text += &indented(&format!("Keys that it shares with all others: {shared}."), 0, width);
+    if choice.section.name == "data" {
+        text += &format!("`{} init {}` writes a config for it.\n", program_name(), choice.name);
     }
     text
+}
+
+fn indented_lines(text: &str) -> String {
+    let line = |line: &str| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") };
+    text.lines().map(line).collect()
 }
 
 /// The kinds that have a key, in parentheses, if not all have it.
@@ -107,11 +124,11 @@ pub(super) fn key(kinds: &Kinds, entries: &[&KeyEntry], width: usize) -> String 
         text += &indented(&sentence(&plain(entry.key.meaning)), 2, width);
         text.push('\n');
         text += &row("Type", &entry.key.value.to_string(), width);
-        let schemas = keys::kinds_of(kinds, entry.section);
-        if entry.key.name == "kind" && !schemas.is_empty() {
+        let is_explained = |name: &&str| !entry.about_choice(kinds, name).is_empty();
+        if entry.choices.iter().any(is_explained) {
             text += "  Allowed\n";
-            for schema in schemas {
-                text += &row(&format!("  {}", schema.name), schema.about(), width);
+            for name in &entry.choices {
+                text += &row(&format!("  {name}"), &plain(entry.about_choice(kinds, name)), width);
             }
         } else if !entry.allowed().is_empty() {
             text += &row("Allowed", &plain(&entry.allowed()), width);

@@ -1,16 +1,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::config::kinds::KindOptions;
+use crate::config::kinds::{KindOptions, Schema};
 use crate::registry::Registry;
 
 fn named(name: &str) -> Result<String, String> {
     let kinds = Registry::builtin().kinds().clone();
     let sections = keys::sections(&kinds);
-    match find(&kinds, &sections, name) {
+    match find(&sections, name) {
         Ok(Named::Section(section)) => Ok(format!("[{}]", section.name)),
         Ok(Named::Key(entries)) => Ok(format!("{} of {}", entries[0].dotted(), entries.len())),
-        Ok(Named::Kind(section, schema)) => Ok(format!("{} {}", section.name, schema.name)),
+        Ok(Named::Choice(choice)) => Ok(format!("{} = {}", choice.entry.dotted(), choice.name)),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -25,8 +25,16 @@ fn names_are_found_with_and_without_their_sections() {
         ("K", "lookahead.k of 1"),
         ("lookahead.k=5", "lookahead.k of 1"),
         ("model.width", "model.width of 2"),
-        ("data.csv", "data csv"),
-        ("adamw", "optimizer adamw"),
+        ("data.csv", "data.kind = csv"),
+        ("adamw", "optimizer.kind = adamw"),
+        ("optimizer.kind=\"adamw\"", "optimizer.kind = adamw"),
+        ("one_cycle", "schedule.kind = one_cycle"),
+        ("cosine", "schedule.kind = cosine"),
+        ("averaging.ema", "averaging.kind = ema"),
+        ("snoo", "lookahead.preset = snoo"),
+        ("lookahead.preset=diloco", "lookahead.preset = diloco"),
+        ("pullback", "lookahead.momentum_policy = pullback"),
+        ("data.task=regression", "data.task = regression"),
     ] {
         assert_eq!(named(name).as_deref(), Ok(found));
     }
@@ -40,7 +48,15 @@ fn other_names_have_the_nearest_ones() {
         ("optimiser.lr", "Did you mean `optimizer.lr`?"),
         ("lookahead.alhpa", "`lookahead.alpha`"),
         ("train.batch_size", "Did you mean `data.batch_size`?"),
-        ("zzz", "no key, section or kind `zzz`. `lookahead config` lists all."),
+        ("optimiser", "Did you mean `optimizer`?"),
+        ("scheduler", "Did you mean `schedule`?"),
+        ("onecycle", "Did you mean `schedule.one_cycle`?"),
+        ("optimizer.adma", "Did you mean `optimizer.adam`?"),
+        ("dilco", "Did you mean `lookahead.diloco`?"),
+        ("momentm", "Did you mean `optimizer.momentum`?"),
+        ("learning_rate", "Did you mean `optimizer.lr`?"),
+        ("accuracy", "several keys. Name one of these: `task.metrics`, `train.best_by`."),
+        ("zzz", "no key, section, kind or other value `zzz`. `lookahead config` lists all."),
     ] {
         let error = named(name).unwrap_err();
         assert!(error.contains(part), "{error}");
@@ -68,11 +84,29 @@ fn a_kind_without_documentation_has_its_keys_types_and_defaults() {
     let mut kinds = Registry::builtin().kinds().clone();
     kinds.data.push(Schema::of::<Rings>("rings"));
     let sections = keys::sections(&kinds);
-    let Ok(Named::Kind(section, schema)) = find(&kinds, &sections, "rings") else { panic!() };
-    let text = page::kind(section, schema, 80);
+    let Ok(Named::Choice(choice)) = find(&sections, "rings") else { panic!() };
+    let text = page::choice(&kinds, choice, 80);
     assert!(text.starts_with("data.kind = \"rings\".\n\n  count = 3\n  radius\n"), "{text}");
-    let Ok(Named::Key(entries)) = find(&kinds, &sections, "data.count") else { panic!() };
+    let Ok(Named::Key(entries)) = find(&sections, "data.count") else { panic!() };
     let text = page::key(&kinds, &entries, 80);
     assert!(text.contains("Type              a whole number\n"), "{text}");
     assert!(text.contains("--set data.count=3"), "{text}");
+}
+
+/// What is explained can be chosen, and every kind and preset is explained.
+#[test]
+fn kinds_and_presets_are_explained() {
+    let kinds = Registry::builtin().kinds().clone();
+    for section in keys::sections(&kinds) {
+        for entry in &section.keys {
+            let dotted = entry.dotted();
+            for (name, _) in entry.key.explained {
+                assert!(entry.choices.contains(name), "{dotted} can't be {name}");
+            }
+            let named = ["kind", "preset"].contains(&entry.key.name);
+            for name in entry.choices.iter().filter(|_| named) {
+                assert_ne!(entry.about_choice(&kinds, name), "", "{dotted} {name}");
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ fn written(kinds: &Kinds, kind: &str, sets: &[&str]) -> String {
     let schema = kinds.data.iter().find(|schema| schema.name == kind).unwrap();
     let mut values = starter(kinds, schema).unwrap();
     let sets: Vec<Override> = sets.iter().map(|set| set.parse().unwrap()).collect();
-    apply(kinds, &mut values, &sets).unwrap();
+    fill(kinds, &mut values, &sets).unwrap();
     add_required(kinds, &mut values);
     template::write(kinds, schema, &values, "lookahead train x.toml")
 }
@@ -94,4 +94,28 @@ fn the_likely_target_is_named_so_or_the_last() {
     let columns = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
     assert_eq!(likely_target(&columns(&["a", "Class", "b"])), "Class");
     assert_eq!(likely_target(&columns(&["a", "b"])), "b");
+}
+
+/// The starter's own learning rate is for the starter's kind, and one of the command line is for any.
+#[test]
+fn the_learning_rate_suits_the_optimizer() {
+    let kinds = Registry::builtin().kinds().clone();
+    for (kind, sets, lr) in [
+        ("digits", &[][..], 0.1),
+        ("digits", &["optimizer.kind=adam"], 0.001),
+        ("digits", &["optimizer.kind=lion"], 0.0001),
+        ("digits", &["optimizer.kind=lion", "optimizer.lr=0.3"], 0.3),
+        ("text", &["optimizer.kind=sgd"], 0.1),
+        ("quadratic", &[], 1.0),
+        ("digits", &["lookahead.preset=ranger"], 0.001),
+    ] {
+        let config = parse(&kinds, &written(&kinds, kind, sets));
+        assert_eq!(config.optimizer.lr, lr, "{kind} {sets:?}");
+    }
+    for schema in &kinds.optimizers {
+        let set = format!("optimizer.kind={}", schema.name);
+        let config = parse(&kinds, &written(&kinds, "digits", &[&set]));
+        assert_eq!(config.optimizer.lr, schema.learning_rate, "{}", schema.name);
+        assert_eq!(schema.learning_rate == 0.1, schema.name == "sgd", "{}", schema.name);
+    }
 }

@@ -101,3 +101,36 @@ fn an_evaluation_has_the_metrics_of_its_task() {
     assert_eq!(text, "loss 0.5000, perplexity 1.6487, accuracy 25.00 %");
     assert_eq!(of(event::Task::Quadratic.into(), &earlier), "loss 0.5000");
 }
+
+/// A run may skip many steps for the same reason.
+#[test]
+fn a_warning_that_repeats_the_last_has_one_line_and_a_count_at_the_end() {
+    let mut lines = Lines::new(Some(Duration::from_secs(3600)));
+    let mut printed = Vec::new();
+    let mut happens = |record: Record| {
+        printed.extend(lines.of(&record));
+        lines.remember(&record);
+    };
+    let warning = |message: &str| {
+        Record::now(1, Event::Warning(event::Warning { message: message.to_owned() }))
+    };
+    for message in ["NaN.", "NaN.", "NaN.", "Full.", "NaN.", "NaN.", "Full."] {
+        happens(warning(message));
+        happens(step(1));
+    }
+    happens(end(1));
+    happens(warning("NaN."));
+    printed.retain(|line| !line.starts_with("step"));
+    let expected = [
+        "Warning: NaN.",
+        "Warning: Full.",
+        "Warning: NaN.",
+        "Warning: Full.",
+        "Warning: NaN. (3 more times; events.jsonl has each.)",
+        "Stopped at step 1",
+        "Warning: NaN.",
+    ];
+    assert_eq!(printed, expected);
+    // The same after the dashboard has closed.
+    assert_eq!(lines.take_important(), expected);
+}
