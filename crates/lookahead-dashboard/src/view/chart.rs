@@ -65,6 +65,9 @@ pub(crate) fn draw_small(
 pub(crate) fn titles(model: &Model, chart: Chart) -> [String; 2] {
     let metric = model.metric_of(chart);
     let title = chart.title(&metric);
+    if chart == Chart::Loss && model.runs.iter().all(Run::is_recorded) {
+        return [(); 2].map(|()| "training loss".to_owned());
+    }
     if model.runs.len() == 1 {
         return [chart.full_title(&metric), title];
     }

@@ -30,7 +30,7 @@ fn press(model: &mut Model, key: char) {
 fn each_number_has_a_chart_and_a_row() {
     let mut model = recorded(&["loss", "lr", "within", "zeta", "alpha"]);
     let screen = shown(&model, 120, 50);
-    assert_shows(&screen, &["1 loss", "recorded", "├ logged ─", "80.00 %", "step"]);
+    assert_shows(&screen, &["1 training loss", "├ logged ─", "80.00 %", "step"]);
     assert!(!screen.contains("without Lookahead"), "{screen}");
     assert_eq!(model.charts().len(), 5);
     let mut titles = Vec::new();
