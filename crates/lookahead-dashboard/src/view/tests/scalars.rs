@@ -42,7 +42,7 @@ fn each_number_has_a_chart_and_a_row() {
     }
     assert_eq!(titles, ["alpha", "within", "zeta", "alpha"]);
     press(&mut model, '4');
-    assert_shows(&shown(&model, 120, 36), &["4 within", "70.0 %"]);
+    assert_shows(&shown(&model, 120, 36), &["4 within", "70 %"]);
     press(&mut model, '2');
     assert_eq!(model.view.chart, Chart::LearningRate);
     press(&mut model, 'N');
