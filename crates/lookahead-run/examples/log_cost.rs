@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use lookahead_run::Recorder;
 
-const CALLS: u64 = 100_000;
+const CALLS: u64 = 20_000;
 const ROUNDS: usize = 9;
 
 fn main() -> lookahead_run::Result<()> {

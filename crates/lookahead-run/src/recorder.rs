@@ -390,10 +390,10 @@ impl Recorder {
 
     fn end(&mut self, ended: RunEnded, patience: Duration) -> Result<()> {
         self.ended = true;
-        // No command is accepted that nothing would carry out.
-        self.server = None;
         let added = self.add(Event::RunEnded(ended));
         let mut state = self.shared.lock();
+        // No command is accepted that nothing would carry out.
+        state.requests.ended = true;
         state.closing = true;
         self.shared.to_writer.notify_all();
         let started = Instant::now();
@@ -412,6 +412,8 @@ impl Recorder {
         let cause = state.failure.take().map(|failure| failure.to_string());
         let cause = cause.or(state.trouble.clone());
         drop(state);
+        // After the last event, so that whoever asked for the end finds it in the log.
+        self.server = None;
         added?;
         if lost > 0 { Err(self.lost(lost, cause)) } else { Ok(()) }
     }

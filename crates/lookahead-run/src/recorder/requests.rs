@@ -26,6 +26,8 @@ pub(super) struct Requests {
     /// Whether the loop should take no step.
     pub(super) paused: bool,
     pub(super) stop: bool,
+    /// Whether the loop asks for no more requests.
+    pub(super) ended: bool,
     checkpoint: bool,
     changes: Vec<Setting>,
     settings: Settings,
@@ -44,6 +46,9 @@ impl Requests {
 
     /// Takes a command, or refuses it with a sentence.
     pub(super) fn accept(&mut self, command: Command) -> Accepted {
+        if self.ended {
+            return Err("The run has ended.".to_owned());
+        }
         if self.stop && command != Command::Stop {
             return Err("The run is stopping.".to_owned());
         }
