@@ -53,7 +53,10 @@ fn train(out: &str, steps: u64) -> Result<(), Box<dyn std::error::Error>> {
         }
         let x = 2.0 * noise.next();
         let error = slope * x + offset - (3.0 * x - 1.0 + noise.next());
-        run.log(step, &[("loss", error * error), ("lr", lr), ("slope", slope), ("offset", offset)])?;
+        run.log(
+            step,
+            &[("loss", error * error), ("lr", lr), ("slope", slope), ("offset", offset)],
+        )?;
         slope -= lr * 2.0 * error * x;
         offset -= lr * 2.0 * error;
         if step % 100 == 0 {
