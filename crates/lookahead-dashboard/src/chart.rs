@@ -1,14 +1,13 @@
 //! The charts.
 
-use std::str::FromStr;
-
 use lookahead_run::event::MetricInfo;
 
 use crate::format;
+use crate::labels::safe;
 
 /// The charts, in the order of their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Chart {
+pub(crate) enum Chart {
     /// Training loss, and the loss on the probe batch at the fast and the slow weights.
     Loss,
     /// Accuracy on the validation set, or the task's own metric if nothing is classified.
@@ -29,11 +28,14 @@ pub enum Chart {
     Alpha,
     /// Training samples per second.
     Speed,
+    /// A number that the program logs by name: its index in the model's
+    /// [`scalar_names`](crate::model::Model::scalar_names).
+    Scalar(usize),
 }
 
 impl Chart {
-    /// All charts.
-    pub const ALL: [Chart; 10] = [
+    /// All charts but those of numbers by name.
+    pub(crate) const ALL: [Chart; 10] = [
         Chart::Loss,
         Chart::Accuracy,
         Chart::ValidationLoss,
@@ -68,18 +70,20 @@ impl Chart {
             Chart::Alpha => ["alpha", "α at syncs", "slow step size α at syncs",
                 "Slow step size: the part of the way to the fast weights that the slow weights move at a sync."],
             Chart::Speed => ["speed", "samples/s", "training samples per second", "Training samples per second."],
+            Chart::Scalar(_) => ["", "", "", "A number that the program logs by name."],
         }
     }
 
-    /// The name of the chart, as on the command line and in file names.
-    pub fn name(self) -> &'static str {
+    /// The name of the chart on the command line; empty for a number by name, which has its own.
+    pub(crate) fn name(self) -> &'static str {
         self.words()[0]
     }
 
-    /// The title in a run whose evaluations have this metric.
+    /// The title, if the chart is of this metric.
     pub(crate) fn title(self, metric: &MetricInfo) -> String {
         match self {
             Chart::Accuracy => format!("validation {}", metric.label()),
+            Chart::Scalar(_) => safe(&metric.name),
             _ => self.words()[1].to_owned(),
         }
     }
@@ -97,25 +101,6 @@ impl Chart {
         self.words()[3]
     }
 
-    /// The chart `by` places further on.
-    pub(crate) fn step(self, by: isize) -> Chart {
-        let number = Chart::ALL.iter().position(|chart| *chart == self).unwrap_or(0);
-        Chart::ALL[(number as isize + by).rem_euclid(Chart::ALL.len() as isize) as usize]
-    }
-
-    /// The charts with their keys: 1 to 9, then 0.
-    pub(crate) fn keys() -> impl Iterator<Item = (char, Chart)> {
-        "1234567890".chars().zip(Chart::ALL)
-    }
-
-    pub(crate) fn of_key(key: char) -> Option<Chart> {
-        Chart::keys().find(|(digit, _)| *digit == key).map(|(_, chart)| chart)
-    }
-
-    pub(crate) fn key(self) -> char {
-        Chart::keys().find(|(_, chart)| *chart == self).map_or(' ', |(digit, _)| digit)
-    }
-
     /// Whether its values are settings, which change in steps and on purpose.
     pub(crate) fn is_of_settings(self) -> bool {
         matches!(self, Chart::LearningRate | Chart::Alpha)
@@ -123,29 +108,18 @@ impl Chart {
 
     /// Whether its values are fractions, shown in percent.
     pub(crate) fn is_in_percent(self, metric: &MetricInfo) -> bool {
-        self == Chart::Accuracy && metric.percent
+        matches!(self, Chart::Accuracy | Chart::Scalar(_)) && metric.percent
     }
 
     /// Formats one of its values.
     pub(crate) fn format(self, metric: &MetricInfo, value: f64) -> String {
         match self {
-            Chart::Accuracy => metric.format(value),
+            Chart::Accuracy | Chart::Scalar(_) => metric.format(value),
             Chart::LearningRate | Chart::Alpha => format::significant(value, 4),
             Chart::Speed => format::rate(value),
             Chart::Gain => format::difference(value),
             _ => format::loss(value),
         }
-    }
-}
-
-impl FromStr for Chart {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        Chart::ALL.into_iter().find(|chart| chart.name() == word).ok_or_else(|| {
-            let names = Chart::ALL.map(Chart::name).join(", ");
-            format!("`{word}` is not a chart. Use one of {names}.")
-        })
     }
 }
 

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use lookahead_chart::{Figure, Line, Marker, PALETTE, Panel, Point, UsualRange};
+use lookahead_run::event::Scalars;
 use lookahead_run::{LogItem, LogTail, RunFolder};
 
 use crate::chart::Chart;
 use crate::cycles::mean_cycle;
 use crate::format;
-use crate::labels::labels;
+use crate::labels::{labels, safe};
 use crate::message::Message;
 use crate::model::{Model, Role};
 use crate::options::Options;
@@ -47,11 +48,21 @@ pub(crate) fn path(model: &Model, file: Option<String>) -> PathBuf {
         [run] if !run.name.is_empty() => run.name.as_str(),
         _ => "runs",
     };
-    let chart = model.view.chart.name();
+    let chart = file_name(model);
     let first = PathBuf::from(format!("{run}-{chart}.svg"));
     let numbered = (2..10_000).map(|number| format!("{run}-{chart}-{number}.svg").into());
     let mut free = std::iter::once(first.clone()).chain(numbered).filter(|path| !path.exists());
     free.next().unwrap_or(first)
+}
+
+/// The current chart's part of a file name.
+fn file_name(model: &Model) -> String {
+    let Chart::Scalar(index) = model.view.chart else { return model.view.chart.name().to_owned() };
+    let plain = |letter: char| {
+        if letter.is_alphanumeric() || "-_.".contains(letter) { letter } else { '-' }
+    };
+    let name: String = model.scalar_name(index).chars().take(40).map(plain).collect();
+    name.trim_start_matches('.').to_owned()
 }
 
 fn panels(model: &Model, chart: Chart) -> Vec<Panel> {
@@ -60,7 +71,7 @@ fn panels(model: &Model, chart: Chart) -> Vec<Panel> {
 
 fn panel(model: &Model, chart: Chart) -> Panel {
     let (span, log_y) = (model.span(), model.view.log_y);
-    let metric = model.run().chart_metric();
+    let metric = model.metric_of(chart);
     let percent = if chart.is_in_percent(&metric) { 100.0 } else { 1.0 };
     let several = model.runs.len() > 1;
     let mut series = series(model, chart);
@@ -125,7 +136,8 @@ fn panel(model: &Model, chart: Chart) -> Panel {
 
 /// A sentence about values beyond the ends of the y axis.
 fn beyond(model: &Model, chart: Chart, range: UsualRange) -> String {
-    let shown = |value| chart.format(&model.run().chart_metric(), value);
+    let metric = model.metric_of(chart);
+    let shown = |value| chart.format(&metric, value);
     let above = (range.all.1 > range.ends.1).then(|| format!("up to {} (▲)", shown(range.all.1)));
     let below = (range.all.0 < range.ends.0).then(|| format!("down to {} (▼)", shown(range.all.0)));
     let reach: Vec<String> = above.into_iter().chain(below).collect();
@@ -238,9 +250,10 @@ fn cycles(model: &Model) -> Vec<Panel> {
 /// What to draw of runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plot {
-    /// The charts, from top to bottom; if there are none, the losses, and with Lookahead also the gain of
-    /// each sync and the cycles.
-    pub charts: Vec<Chart>,
+    /// The names of the charts, from top to bottom: `loss`, `gain` and the others of the trainer, or those of numbers
+    /// that runs log by name. If there are none, the losses, and with Lookahead also the gain of each sync and the
+    /// cycles; of runs that only log numbers by name, all of these.
+    pub charts: Vec<String>,
     /// What the x axis counts.
     pub axis: Axis,
     /// Whether the y axis is logarithmic.
@@ -255,21 +268,57 @@ pub struct Plot {
     pub smoothing: f64,
 }
 
+/// Most charts of a picture unless they are named.
+const AT_ONCE: usize = 12;
+
+/// Why runs can't be drawn.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlotError {
+    /// There is no chart of this name.
+    #[error("`{name}` is not a chart, and no run logs a number of that name. Use one of {}.", known.join(", "))]
+    NoSuchChart {
+        /// The name.
+        name: String,
+        /// The names of the charts of the runs.
+        known: Vec<String>,
+    },
+    /// A run can't be read, or has nothing to draw.
+    #[error(transparent)]
+    Run(#[from] lookahead_run::Error),
+}
+
+/// The chart of a name.
+fn chart_of(model: &Model, name: &str) -> Result<Chart, PlotError> {
+    let named = |chart: Chart| match chart {
+        Chart::Scalar(index) => model.scalar_name(index).to_owned(),
+        _ => chart.name().to_owned(),
+    };
+    // In a recorded run, a name may be that of a chart of the trainer; then both are its number.
+    let logged = model.scalar_names.iter().position(|known| known == name).map(Chart::Scalar);
+    let usual = Chart::ALL.into_iter().find(|chart| chart.name() == name);
+    let of_recorder = (name == Scalars::LEARNING_RATE && model.runs.iter().any(Run::is_recorded))
+        .then_some(Chart::LearningRate);
+    let found =
+        if model.runs.iter().all(Run::is_recorded) { logged.or(usual) } else { usual.or(logged) };
+    found.or(of_recorder).ok_or_else(|| {
+        let known = model.charts().into_iter().map(|chart| safe(&named(chart))).collect();
+        PlotError::NoSuchChart { name: name.to_owned(), known }
+    })
+}
+
 /// Draws runs as a figure; also returns warnings about lines of their logs that can't be read.
 ///
 /// # Errors
-/// If a log can't be read, or if no run has logged a step.
-pub fn plot(
-    runs: &[RunFolder],
-    plot: &Plot,
-) -> Result<(Figure, Vec<String>), lookahead_run::Error> {
+/// If a log can't be read, if no run has logged a step, or if there is no chart of a name.
+pub fn plot(runs: &[RunFolder], plot: &Plot) -> Result<(Figure, Vec<String>), PlotError> {
     let options = Options { theme: ThemeName::Light, ascii: false, mouse: false };
     let mut model = Model::new(&options, Role::Watcher, &labels(runs));
     let mut warnings = Vec::new();
     for (index, run) in runs.iter().enumerate() {
         let path = run.events_path();
         if !path.exists() {
-            return Err(lookahead_run::Error::LogMissing(path));
+            return Err(lookahead_run::Error::LogMissing(path).into());
         }
         let mut tail = LogTail::new(&path);
         loop {
@@ -288,9 +337,9 @@ pub fn plot(
             }
         }
     }
-    if model.runs.iter().all(|run| run.series.loss.is_empty()) {
+    if model.runs.iter().all(|run| run.series.first_step().is_none()) {
         let path = runs.first().map(|run| run.events_path()).unwrap_or_default();
-        return Err(lookahead_run::Error::NothingLogged(path));
+        return Err(lookahead_run::Error::NothingLogged(path).into());
     }
     model.view.viewport.axis = plot.axis;
     model.view.log_y = plot.log;
@@ -300,10 +349,13 @@ pub fn plot(
     let title = if runs.len() == 1 { model.runs[0].name.clone() } else { String::new() };
     let charts = match &plot.charts[..] {
         [] if model.runs.iter().any(Run::has_lookahead) => {
-            &[Chart::Loss, Chart::Gain, Chart::Cycle]
+            vec![Chart::Loss, Chart::Gain, Chart::Cycle]
         }
-        [] => &[Chart::Loss][..],
-        charts => charts,
+        [] if model.runs.iter().all(Run::is_recorded) => {
+            model.charts().into_iter().take(AT_ONCE).collect()
+        }
+        [] => vec![Chart::Loss],
+        names => names.iter().map(|name| chart_of(&model, name)).collect::<Result<_, _>>()?,
     };
     let panels = charts.iter().flat_map(|chart| panels(&model, *chart)).collect();
     Ok((Figure { title, panels }, warnings))

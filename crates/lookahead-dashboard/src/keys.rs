@@ -111,10 +111,13 @@ pub(crate) static KEYS: &[Binding] = &[
         "Enter a command, for example set optimizer.lr=0.01. Pasted text is accepted only here.")
         .command("command"),
     bind(Anywhere, &[Char('?'), Char('h')], Change(toggle_help), "Show or close this help.").footer("help"),
-    bind(Charts, &[Code(KeyCode::Tab)], Change(|model| model.view.chart = model.view.chart.step(1)),
+    bind(Charts, &[Code(KeyCode::Tab)], Change(|model| step_chart(model, 1)),
         "Show the next chart."),
-    bind(Charts, &[Code(KeyCode::BackTab)], Change(|model| model.view.chart = model.view.chart.step(-1)),
+    bind(Charts, &[Code(KeyCode::BackTab)], Change(|model| step_chart(model, -1)),
         "Show the previous chart."),
+    bind(Charts, &[Char('n')], Change(|model| step_scalar(model, 1)),
+        "Show the next chart of a number that the program logs by name."),
+    bind(Charts, &[Char('N')], Change(|model| step_scalar(model, -1)), "Show the previous chart of such a number."),
     bind(Charts, DIGITS, PickChart, "Show the chart with this number, as listed at the end of this help."),
     bind(Charts, &[Char('+'), Char('=')], Change(|model| zoom(model, ZOOM, None)), "Zoom in around the cursor."),
     bind(Charts, &[Char('-')], Change(|model| zoom(model, 1.0 / ZOOM, None)), "Zoom out."),
@@ -187,6 +190,29 @@ fn interrupt(model: &mut Model) -> Vec<Effect> {
     send(model, Command::Stop)
 }
 
+/// Shows the chart `by` places further on.
+fn step_chart(model: &mut Model, by: isize) {
+    show_from(model, by, model.charts());
+}
+
+/// The same among the charts of numbers by name.
+fn step_scalar(model: &mut Model, by: isize) {
+    let mut charts = model.charts();
+    charts.retain(|chart| matches!(chart, Chart::Scalar(_)));
+    if charts.is_empty() {
+        model.notify("This run logs no numbers by name.");
+    } else {
+        show_from(model, by, charts);
+    }
+}
+
+/// Shows the chart `by` places further on in a list; the first or the last one if the present chart is not in it.
+fn show_from(model: &mut Model, by: isize, charts: Vec<Chart>) {
+    let present = charts.iter().position(|chart| *chart == model.view.chart);
+    let next = present.map_or(by.min(0), |present| present as isize + by);
+    model.view.chart = charts[next.rem_euclid(charts.len() as isize) as usize];
+}
+
 fn toggle_help(model: &mut Model) {
     let open = matches!(model.dialogs.overlay, Some(Overlay::Help(_)));
     model.dialogs.overlay = (!open).then_some(Overlay::Help(0));
@@ -242,8 +268,9 @@ pub(crate) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         Some(Act(action)) => return action(model),
         Some(Change(action)) => action(model),
         Some(PickChart) => {
-            let picked = key.code.as_char().and_then(Chart::of_key);
-            model.view.chart = picked.unwrap_or(model.view.chart);
+            let digit = key.code.as_char();
+            let picked = model.keys().find(|(of, _)| Some(*of) == digit);
+            model.view.chart = picked.map_or(model.view.chart, |(_, chart)| chart);
         }
         None => {}
     }

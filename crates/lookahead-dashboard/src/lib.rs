@@ -86,8 +86,7 @@ mod viewport;
 mod watch;
 mod words;
 
-pub use chart::Chart;
-pub use figure::{Plot, plot};
+pub use figure::{Plot, PlotError, plot};
 pub use handle::{Dashboard, spawn};
 pub use offscreen::Offscreen;
 pub use options::Options;

@@ -4,6 +4,9 @@ pub(crate) mod chart_view;
 pub(crate) mod dialogs;
 pub(crate) mod exit;
 
+use lookahead_run::event::MetricInfo;
+
+use crate::chart::Chart;
 use crate::options::Options;
 use crate::run::Run;
 use crate::theme::Theme;
@@ -46,6 +49,8 @@ pub(crate) struct Model {
     pub(crate) closing: bool,
     /// Records that did not reach the dashboard.
     pub(crate) dropped: u64,
+    /// The names of numbers that runs log, in the order in which they came.
+    pub(crate) scalar_names: Vec<String>,
 }
 
 impl Model {
@@ -65,6 +70,7 @@ impl Model {
             exit: Exit::default(),
             closing: false,
             dropped: 0,
+            scalar_names: Vec::new(),
         }
     }
 
@@ -87,6 +93,63 @@ impl Model {
         self.runs.iter().enumerate().filter(move |(_, run)| single || !run.hidden)
     }
 
+    /// The charts, in their order: those that the runs have something for, then those of numbers by name.
+    pub(crate) fn charts(&self) -> Vec<Chart> {
+        let mut charts = Chart::ALL.to_vec();
+        if self.runs.iter().all(Run::is_recorded) {
+            let has = |chart: &Chart| {
+                self.runs.iter().any(|run| match chart {
+                    Chart::Loss => !run.series.loss.is_empty() || run.series.scalars.is_empty(),
+                    Chart::LearningRate => !run.series.learning_rate.is_empty(),
+                    _ => false,
+                })
+            };
+            charts.retain(has);
+        }
+        let mut names: Vec<usize> = (0..self.scalar_names.len()).collect();
+        names.sort_unstable_by_key(|index| &self.scalar_names[*index]);
+        charts.extend(names.into_iter().map(Chart::Scalar));
+        charts
+    }
+
+    /// The key of a chart: 1 to 9, then 0 for the tenth; a blank for the others.
+    pub(crate) fn key_of(&self, chart: Chart) -> char {
+        self.keys().find(|(_, other)| *other == chart).map_or(' ', |(digit, _)| digit)
+    }
+
+    /// The first ten charts with their keys.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (char, Chart)> {
+        "1234567890".chars().zip(self.charts())
+    }
+
+    /// Notes new names of a run's numbers; a chart that has nothing to show gives way to the first of them.
+    pub(crate) fn add_names(&mut self, index: usize) {
+        let Model { runs, scalar_names, .. } = self;
+        let all = runs[index].series.scalars.keys();
+        for name in all {
+            if !scalar_names.contains(name) {
+                scalar_names.push(name.clone());
+            }
+        }
+        let charts = self.charts();
+        if !charts.contains(&self.view.chart) {
+            self.view.chart = charts[0];
+        }
+    }
+
+    /// What a chart of the selected run measures.
+    pub(crate) fn metric_of(&self, chart: Chart) -> MetricInfo {
+        match chart {
+            Chart::Scalar(index) => self.run().scalar_metric(self.scalar_name(index)),
+            _ => self.run().chart_metric(),
+        }
+    }
+
+    /// The name of a number, as it is in the log.
+    pub(crate) fn scalar_name(&self, index: usize) -> &str {
+        self.scalar_names.get(index).map_or("", String::as_str)
+    }
+
     /// The part of the x axis that has data.
     pub(crate) fn whole(&self) -> Span {
         let axis = self.view.viewport.axis;
@@ -94,7 +157,7 @@ impl Model {
         let end = ends.fold(0.0, f64::max);
         // A resumed run without its past would be squeezed to the right edge.
         let starts = self.visible().filter_map(|(_, run)| {
-            let first = run.series.loss.first_step()?;
+            let first = run.series.first_step()?;
             let late = first > run.step() / 4;
             Some(if late { run.position(axis, first.saturating_sub(1)) } else { 0.0 })
         });

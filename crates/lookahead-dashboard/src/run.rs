@@ -15,8 +15,8 @@ pub(crate) mod series;
 mod weights;
 
 use lookahead_run::event::{
-    Changed, Checkpoint, Evaluation, Event, MetricInfo, Record, Resumed, RunEnded, RunInfo, Split,
-    Status, TaskInfo, Weights,
+    Changed, Checkpoint, Evaluation, Event, MetricInfo, Record, Resumed, RunEnded, RunInfo,
+    Scalars, Split, Status, Task, TaskInfo, Weights,
 };
 use lookahead_run::{RunSummary, program_name, summary};
 
@@ -27,7 +27,7 @@ use crate::viewport::Axis;
 use connection::{Connection, Control};
 use latest::{LatestReports, SavedCheckpoint};
 use pending::{PendingCommands, Transition};
-use series::RunSeries;
+use series::{NAMES, RunSeries};
 
 /// Seconds from which on a message says how long training waited for a checkpoint.
 const NOTABLE: f64 = 0.5;
@@ -136,6 +136,17 @@ impl Run {
         kind.is_some_and(|kind| kind != "none")
     }
 
+    /// Whether it is of a program's own loop, which logs only numbers by name.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.info().is_some_and(|info| info.task.kind == Task::Recorded)
+    }
+
+    /// How to read a number by name.
+    pub(crate) fn scalar_metric(&self, name: &str) -> MetricInfo {
+        let known = self.info().and_then(|info| info.task.metric(name));
+        known.unwrap_or_else(|| MetricInfo { name: name.to_owned(), ..MetricInfo::loss() })
+    }
+
     /// The metrics of its evaluations, the most important one first.
     pub(crate) fn metrics(&self) -> Vec<MetricInfo> {
         self.info().map_or_else(|| TaskInfo::default().metrics(), |info| info.task.metrics())
@@ -150,7 +161,9 @@ impl Run {
     /// the loss.
     pub(crate) fn chart_metric(&self) -> MetricInfo {
         let mut all = self.metrics();
-        let best = all.iter().position(|metric| metric.percent).unwrap_or(0);
+        // A recorded run has a chart for each number.
+        let first = all.iter().position(|metric| metric.percent && !self.is_recorded());
+        let best = first.unwrap_or(0);
         if all.is_empty() { MetricInfo::accuracy() } else { all.swap_remove(best) }
     }
 
@@ -215,6 +228,7 @@ impl Run {
                 self.latest.probe = Some(probe);
             }
             Event::Evaluation(evaluation) => self.apply_evaluation(step, time, &evaluation),
+            Event::Scalars(scalars) => self.apply_scalars(step, time, scalars),
             Event::Checkpoint(checkpoint) => self.apply_checkpoint(time, checkpoint),
             Event::Paused => {
                 self.clock.stop(time);
@@ -310,6 +324,27 @@ impl Run {
         self.messages.push_topic(at, step, split, &text);
     }
 
+    fn apply_scalars(&mut self, step: u64, time: f64, mut scalars: Scalars) {
+        if self.is_recorded() {
+            self.clock.step(step, time);
+            if let Some(loss) = scalars.values.remove(Scalars::LOSS) {
+                self.series.loss.push(step, loss);
+            }
+            if let Some(rate) = scalars.values.remove(Scalars::LEARNING_RATE) {
+                self.series.learning_rate.push(step, rate);
+            }
+        }
+        let reported = std::mem::replace(&mut self.latest.names_are_full, true);
+        self.latest.names_are_full = self.series.add_scalars(step, scalars) || reported;
+        if self.latest.names_are_full && !reported {
+            let text = format!(
+                "more than {NAMES} names of numbers: those that came later have no chart, and `{} export --csv` has all",
+                program_name()
+            );
+            self.note(time, Severity::Warning, &text);
+        }
+    }
+
     fn apply_checkpoint(&mut self, time: f64, checkpoint: Checkpoint) {
         self.pending.checkpoint = false;
         let size = format::bytes(checkpoint.bytes);
@@ -348,6 +383,7 @@ impl Run {
         let (severity, text) = match end.status {
             Status::Finished if self.stopped_early() => (Severity::Good, "stopped early"),
             Status::Finished => (Severity::Good, "finished"),
+            Status::Stopped if self.is_recorded() => (Severity::Info, "stopped"),
             Status::Stopped => (Severity::Info, "stopped, with a checkpoint saved"),
             Status::Failed => (Severity::Error, "failed"),
         };

@@ -87,7 +87,11 @@ fn on_update(model: &mut Model, index: usize, update: RunUpdate) {
         RunUpdate::Joined(_) => {}
         RunUpdate::Record(record) => {
             let answer = answer_to_set(run, &record.event);
+            let names = run.series.scalars.len();
             run.apply(*record);
+            if run.series.scalars.len() > names {
+                model.add_names(index);
+            }
             if let Some(answer) = answer {
                 model.notify(answer);
             }

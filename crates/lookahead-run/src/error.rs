@@ -199,6 +199,43 @@ pub enum Error {
         cause: String,
     },
 
+    /// The configuration of a recorder can't be written.
+    #[error("The recorder's configuration can't be written to `config.toml`: {}. Change it, or leave that key out.", clause(.0))]
+    RecorderConfig(String),
+
+    /// A number can't be logged under this name.
+    #[error(
+        "The name {name:?} of a number {fault}. Use another name for each number of a call, of one character or more."
+    )]
+    ScalarName {
+        /// The name.
+        name: String,
+        /// What is wrong with it, as a verb phrase.
+        fault: &'static str,
+    },
+
+    /// A step comes after a later one.
+    #[error(
+        "Step {step} comes after step {last}. Log steps in ascending order; one step may be logged several times."
+    )]
+    StepBefore {
+        /// The step.
+        step: u64,
+        /// The last step that was logged.
+        last: u64,
+    },
+
+    /// A part of what was logged is not in the log.
+    #[error("{events} events of the run `{}` could not be logged, and are lost: {}.", path.display(), clause(cause))]
+    EventsLost {
+        /// The run's folder.
+        path: PathBuf,
+        /// The number of events.
+        events: u64,
+        /// Why, as a clause or sentence.
+        cause: String,
+    },
+
     /// The function that the caller passed to `publish` failed.
     #[error(
         "The checkpoint of step {step} could not be written: {cause}. Nothing of it is left behind, \

@@ -20,6 +20,8 @@
 
 mod info;
 mod names;
+mod parse;
+mod scalars;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +33,8 @@ pub use info::{
     Compute, LookaheadInfo, MetricInfo, Parameters, RunInfo, Samples, Software, Task, TaskInfo,
     Versions,
 };
+pub(crate) use parse::parse;
+pub use scalars::Scalars;
 
 /// Version of the event format, written in `run_started` and `resumed`.
 pub const FORMAT: u32 = 1;
@@ -60,44 +64,6 @@ pub fn unix_time() -> f64 {
     since_epoch.map_or(0.0, |duration| duration.as_secs_f64())
 }
 
-/// The record in a line of a log, as by `serde_json::from_slice`, and in about half the time if it is a
-/// step, as nearly all lines of a long log are: serde buffers all fields of a tagged enum.
-pub(crate) fn parse(line: &[u8]) -> serde_json::Result<Record> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct StepLine {
-        time: f64,
-        step: u64,
-        #[serde(rename = "event")]
-        _event: Name,
-        epoch: u64,
-        #[serde(with = "crate::number")]
-        loss: f64,
-        #[serde(with = "crate::number")]
-        learning_rate: f64,
-        #[serde(with = "crate::number")]
-        samples_per_second: f64,
-        phase: u64,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    enum Name {
-        Step,
-    }
-
-    // A JSON list would pass for the fields in their order, and is not a record.
-    if line.starts_with(b"{")
-        && let Ok(line) = serde_json::from_slice(line)
-    {
-        let StepLine { time, step, _event: Name::Step, epoch, loss, learning_rate, .. } = line;
-        let StepLine { samples_per_second, phase, .. } = line;
-        let event = Step { epoch, loss, learning_rate, samples_per_second, phase };
-        return Ok(Record { time, step, event: Event::Step(event) });
-    }
-    serde_json::from_slice(line)
-}
-
 /// What happened; the field `event` of a line names the variant in snake case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -115,6 +81,8 @@ pub enum Event {
     Probe(Probe),
     /// An evaluation of the model on a whole split.
     Evaluation(Evaluation),
+    /// Numbers by name, which the program logs besides.
+    Scalars(Scalars),
     /// A checkpoint was published.
     Checkpoint(Checkpoint),
     /// The run paused, on request.
@@ -145,7 +113,10 @@ pub enum Event {
 impl Event {
     /// Whether it comes in nearly every step, so that it may be buffered or dropped.
     pub fn is_frequent(&self) -> bool {
-        matches!(self, Event::Step(_) | Event::Sync(_) | Event::Probe(_) | Event::Ranks(_))
+        matches!(
+            self,
+            Event::Step(_) | Event::Sync(_) | Event::Probe(_) | Event::Ranks(_) | Event::Scalars(_)
+        )
     }
 }
 

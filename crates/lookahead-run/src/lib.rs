@@ -1,7 +1,10 @@
 //! A training run on disk: its folder, event log, checkpoints and control socket.
 //!
+//! **To record a training loop of your own**, use [`Recorder`]: its example is complete.
+//!
 //! | module | what is in it |
 //! |---|---|
+//! | [`recorder`] | any training loop as a run that others watch and control |
 //! | [`event`] | the events of a run, one JSON object a line of `events.jsonl` |
 //! | [`log`] | the event log: appended, and read as one timeline |
 //! | [`tail`] | following the event log as another process writes it |
@@ -122,6 +125,7 @@ pub mod log;
 pub mod manifest;
 pub mod number;
 mod program;
+pub mod recorder;
 pub mod retention;
 mod rewind;
 mod socket;
@@ -146,6 +150,7 @@ pub use folder::{RunFolder, RunLock, Writer};
 pub use log::EventLog;
 pub use manifest::{FileEntry, Git, MachineInfo, Manifest, TrainingMetadata};
 pub use program::{program_name, set_program_name};
+pub use recorder::{Recorder, RecorderOptions, Request};
 pub use retention::Retention;
 pub use store::{CheckpointStore, Newest, Published};
 pub use summary::RunSummary;

@@ -68,6 +68,14 @@ impl EventLog {
         Ok(EventLog { file, path, end, torn: false, buffer, lines: 0, run, syncer })
     }
 
+    /// A log on an open file of any kind.
+    #[cfg(test)]
+    pub(crate) fn on(file: File, path: &Path) -> EventLog {
+        let syncer = LogSyncer::new(&file, path).unwrap();
+        let (path, buffer) = (path.to_owned(), Vec::new());
+        EventLog { file, path, end: 0, torn: false, buffer, lines: 0, run: None, syncer }
+    }
+
     /// Moves the events of steps after `step` to a file in `abandoned/`, whose path is returned, before
     /// a run continues from the checkpoint of that step, so that the log holds one timeline. Events that
     /// earlier versions left in the log when they went back are moved too. Buffered events are written
@@ -131,6 +139,17 @@ impl EventLog {
         }
         self.lines += 1;
         Ok(())
+    }
+
+    /// Holds whole lines in memory, as [`buffer`](Self::buffer) holds an event.
+    pub(crate) fn buffer_lines(&mut self, lines: &[u8], count: usize) {
+        self.buffer.extend_from_slice(lines);
+        self.lines += count;
+    }
+
+    /// Bytes of the buffered events.
+    pub(crate) fn buffered_bytes(&self) -> usize {
+        self.buffer.len()
     }
 
     /// The number of buffered events.

@@ -5,7 +5,9 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use lookahead_run::event::{Evaluation, Event, Probe, RunEnded, RunInfo, Split, Weights};
+use lookahead_run::event::{
+    Evaluation, Event, Probe, RunEnded, RunInfo, Scalars, Split, Task, Weights,
+};
 use lookahead_run::{RunFolder, RunSummary, log};
 
 use crate::error::{Error, Result};
@@ -24,7 +26,8 @@ pub struct Summary {
     pub ended: Option<RunEnded>,
     /// Inner steps taken.
     pub steps: u64,
-    /// Evaluations with their steps, in their order.
+    /// Evaluations with their steps, in their order. Of a recorded run, one: the last of each number that it logged, as
+    /// if evaluated on validation data, with NaN as the loss if it logged none.
     pub evaluations: Vec<(u64, Evaluation)>,
     /// Probes with their steps, in their order.
     pub probes: Vec<(u64, Probe)>,
@@ -48,6 +51,7 @@ impl Summary {
         let mut run = RunSummary::default();
         let (mut evaluations, mut probes) = (Vec::new(), Vec::new());
         let (mut losses, mut phases) = (Vec::new(), Vec::new());
+        let mut logged = Scalars::default();
         // One by one: the events of a long log take many times the memory of this summary.
         for record in log::records(&folder.events_path())? {
             let record = record?;
@@ -66,6 +70,7 @@ impl Summary {
                 }
                 Event::Evaluation(found) => evaluations.push((record.step, found)),
                 Event::Probe(probe) => probes.push((record.step, probe)),
+                Event::Scalars(scalars) => logged.values.extend(scalars.values),
                 _ => {}
             }
         }
@@ -73,6 +78,11 @@ impl Summary {
         let RunSummary { info, step: steps, changed, seconds, .. } = run;
         let folder = folder.path().to_owned();
         let Some(info) = info else { return Err(Error::NotBegun(folder)) };
+        if info.task.kind == Task::Recorded && !logged.values.is_empty() {
+            let loss = logged.values.remove(Scalars::LOSS).unwrap_or(f64::NAN);
+            let last = Evaluation::new(Weights::Fast, Split::Validation);
+            evaluations.push((steps, Evaluation { loss, metrics: logged.values, ..last }));
+        }
         Ok(Summary {
             folder,
             info,

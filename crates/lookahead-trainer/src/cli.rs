@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use lookahead_dashboard::{Axis, Chart, Options, ThemeName};
+use lookahead_dashboard::{Axis, Options, ThemeName};
 use lookahead_run::event::Weights;
 use lookahead_run::program_name;
 
@@ -350,9 +350,10 @@ pub struct Plot {
     /// The file to write: FILE.svg or FILE.png
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
-    /// The charts, from top to bottom [default: loss,gain,cycles; only loss without Lookahead]
+    /// The charts, from top to bottom: those of the dashboard, or the names of numbers that the runs log [default:
+    /// loss,gain,cycles; only loss without Lookahead; all numbers of a recorded run]
     #[arg(long, value_name = "CHART", value_delimiter = ',')]
-    pub charts: Vec<Chart>,
+    pub charts: Vec<String>,
     /// What the x axis counts: step, epoch or time
     #[arg(long, value_name = "AXIS", default_value = "step")]
     pub x: Axis,

@@ -273,7 +273,7 @@ impl Objective {
                 outputs.dim() >= 2 && outputs.numel().is_multiple_of(targets.numel().max(1))
             }
             Task::Regression | Task::Multilabel => outputs.numel() == targets.numel(),
-            Task::Quadratic | Task::Unknown => true,
+            Task::Quadratic | Task::Recorded | Task::Unknown => true,
         };
         anyhow::ensure!(
             fits,
@@ -294,7 +294,7 @@ impl Objective {
                 let targets = targets.f_reshape(outputs.size())?.f_to_kind(Element::Float)?;
                 Shaped { outputs, targets, samples: samples as usize }
             }
-            Task::Quadratic | Task::Unknown => {
+            Task::Quadratic | Task::Recorded | Task::Unknown => {
                 let samples = outputs.numel();
                 Shaped { outputs, targets: targets.shallow_clone(), samples }
             }

@@ -24,6 +24,8 @@ pub(crate) struct LatestReports {
     pub(crate) checkpoint: Option<SavedCheckpoint>,
     pub(crate) timing: Option<Timing>,
     pub(crate) system: Option<System>,
+    /// Whether the program logs more names of numbers than are kept.
+    pub(crate) names_are_full: bool,
     /// One for each process of a distributed run.
     pub(crate) ranks: Vec<Rank>,
 }

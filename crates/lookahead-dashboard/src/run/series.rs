@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lookahead_run::event::{Evaluation, MetricInfo, Probe, Step, Sync};
+use lookahead_run::event::{Evaluation, MetricInfo, Probe, Scalars, Step, Sync};
 
 use super::weights::ByWeights;
 use crate::cycles::Cycles;
@@ -45,7 +45,15 @@ pub(crate) struct RunSeries {
     pub(crate) gradient_norm: History,
     pub(crate) validation: ByWeights<Evaluations>,
     pub(crate) cycles: Cycles,
+    /// The numbers that the program logs by name.
+    pub(crate) scalars: BTreeMap<String, History>,
+    /// The curve of a number that was never logged.
+    nothing: History,
 }
+
+/// Most names whose numbers are kept, and most buckets of each: half a MiB, so that hundreds of them fit.
+pub(crate) const NAMES: usize = 1000;
+const SCALAR_CAPACITY: usize = 1 << 12;
 
 impl RunSeries {
     pub(super) fn add_step(&mut self, step: u64, event: &Step) {
@@ -77,6 +85,34 @@ impl RunSeries {
         self.cycles.probe(step, probe.fast_loss, probe.slow_loss);
         let before = self.probe_seconds.newest().unwrap_or(0.0);
         self.probe_seconds.push(step, before + probe.seconds);
+    }
+
+    /// Adds numbers by name; returns whether there were too many names.
+    pub(super) fn add_scalars(&mut self, step: u64, scalars: Scalars) -> bool {
+        let mut too_many = false;
+        for (name, value) in scalars.values {
+            if let Some(history) = self.scalars.get_mut(&name) {
+                history.push(step, value);
+            } else if self.scalars.len() < NAMES {
+                let mut history = History::new(SCALAR_CAPACITY);
+                history.push(step, value);
+                self.scalars.insert(name, history);
+            } else {
+                too_many = true;
+            }
+        }
+        too_many
+    }
+
+    /// The curve of a number by name.
+    pub(crate) fn scalar(&self, name: &str) -> &History {
+        self.scalars.get(name).unwrap_or(&self.nothing)
+    }
+
+    /// The first step of its curves.
+    pub(crate) fn first_step(&self) -> Option<u64> {
+        let of_scalars = self.scalars.values().filter_map(History::first_step);
+        self.loss.first_step().or_else(|| of_scalars.min())
     }
 
     pub(super) fn add_validation(

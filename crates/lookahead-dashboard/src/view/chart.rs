@@ -25,7 +25,8 @@ use crate::viewport::{Range, Span};
 pub(crate) fn draw_framed(model: &Model, area: Rect, buffer: &mut Buffer) -> Option<Scale> {
     let (theme, chart) = (&model.theme, model.view.chart);
     let scale = draw(model, inner(area), buffer);
-    let titles = titles(model, chart).map(|title| format!("{} {title}", chart.key()));
+    let titles = titles(model, chart)
+        .map(|title| format!("{} {title}", model.key_of(chart)).trim_start().to_owned());
     // Without the corners, and a blank at each side of the title.
     let room = area.width.saturating_sub(6);
     let lost = model.run().series.loss.non_finite();
@@ -53,7 +54,7 @@ pub(crate) fn draw_small(
     area: Rect,
     buffer: &mut Buffer,
 ) -> Option<Scale> {
-    block(&model.theme, &chart.title(&model.run().chart_metric())).render(area, buffer);
+    block(&model.theme, &chart.title(&model.metric_of(chart))).render(area, buffer);
     if chart == Chart::Cycle {
         return cycle::draw(model, inner(area), buffer);
     }
@@ -62,8 +63,11 @@ pub(crate) fn draw_small(
 
 /// The title where there is much room, and the usual one.
 pub(crate) fn titles(model: &Model, chart: Chart) -> [String; 2] {
-    let metric = model.run().chart_metric();
+    let metric = model.metric_of(chart);
     let title = chart.title(&metric);
+    if chart == Chart::Loss && model.runs.iter().all(Run::is_recorded) {
+        return [(); 2].map(|()| "training loss".to_owned());
+    }
     if model.runs.len() == 1 {
         return [chart.full_title(&metric), title];
     }
@@ -90,7 +94,8 @@ fn settings(model: &Model, chart: Chart, scale: Option<&Scale>, room: u16) -> St
     let mut words = Vec::new();
     let mut hints = Vec::new();
     if let Some(scale) = scale {
-        let shown = |value| chart.format(&model.run().chart_metric(), value);
+        let metric = model.metric_of(chart);
+        let shown = |value| chart.format(&metric, value);
         let reach = [
             (scale.all.1 > scale.top).then(|| format!("{ABOVE} to {}", shown(scale.all.1))),
             (scale.all.0 < scale.bottom).then(|| format!("{BENEATH} to {}", shown(scale.all.0))),
@@ -166,7 +171,7 @@ fn draw_lines(
     let options = scale_options(model, chart);
     let scale = options.scale(lines.usual_range(options.log, options.was_cut()));
     let plot = Plot { theme, outside: area, area: lines_area, scale };
-    plot.draw_y(buffer, chart.is_in_percent(&model.run().chart_metric()));
+    plot.draw_y(buffer, chart.is_in_percent(&model.metric_of(chart)));
     plot.draw_x(buffer, axis, span);
     sync_marks(model, &plot, span, buffer);
     let area = plot.area;
@@ -211,6 +216,7 @@ fn nothing_yet(model: &Model, chart: Chart) -> &'static str {
         _ if of_syncs && !run.has_lookahead() => "without Lookahead",
         _ if of_syncs => "no probe yet",
         Chart::Alpha => "no sync yet",
+        Chart::Scalar(_) => "not logged by this run",
         _ => "no step yet",
     }
 }

@@ -9,9 +9,12 @@ use super::cells::{block, put, width};
 use super::layout::inner;
 use crate::format;
 use crate::history::History;
+use crate::labels::safe;
 use crate::model::Model;
 use crate::viewport::Axis;
 
+/// Most rows of numbers by name: more than any screen has room for.
+const ROWS: usize = 100;
 /// Fewest rows of a plot with the box.
 const ROOM: u16 = 11;
 
@@ -88,6 +91,9 @@ fn rows(model: &Model, step: u64) -> Vec<Row> {
     row("α", &series.alpha, &number, theme.plain);
     row("distance", &series.distance, &number, theme.plain);
     row("gradient norm", &series.gradient_norm, &number, theme.plain);
+    for (name, history) in run.series.scalars.iter().take(ROWS) {
+        row(&safe(name), history, &|value| run.scalar_metric(name).format(value), theme.plain);
+    }
     let short = format::short(&metric);
     let slow = if run.averages() { "average" } else { "slow" };
     for (evaluations, weights, style) in

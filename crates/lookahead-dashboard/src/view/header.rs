@@ -32,8 +32,16 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     };
     let left = Rect { width: room, ..area };
     let x = put(buffer, left, area.x + 1, area.y, &run.name, theme.strong);
-    let work = format!("   {} · {} · {}", info.data, info.model, info.optimizer);
+    // A program's own loop may not name all of them.
+    let known =
+        [&info.data, &info.model, &info.optimizer].into_iter().filter(|name| !name.is_empty());
+    let work = format!("   {}", known.map(String::as_str).collect::<Vec<_>>().join(" · "));
     put(buffer, left, x, area.y, &work, theme.plain);
+    if run.is_recorded() {
+        let line = recorded(info);
+        put(buffer, area, area.x + 1, area.y + 1, &line, theme.dim);
+        return;
+    }
     let rest = format!(
         " · {} · {} parameters · seed {}",
         info.compute.device,
@@ -45,6 +53,15 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let settings = all.iter().find(|text| width(text) <= room).unwrap_or(&all[1]);
     let x = put(buffer, area, area.x + 1, area.y + 1, settings, theme.plain);
     put(buffer, area, x, area.y + 1, &rest, theme.dim);
+}
+
+/// What is known of a program's own loop.
+fn recorded(info: &RunInfo) -> String {
+    let program = info.software.program.as_ref().map(|program| format!("recorded by {program}"));
+    let parameters = Some(info.parameters.trainable).filter(|count| *count > 0);
+    let parameters = parameters.map(|count| format!("{} parameters", format::count(count)));
+    let parts = [program, parameters, Some(format!("seed {}", info.seed))];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
 /// The settings of Lookahead, in words and in short.

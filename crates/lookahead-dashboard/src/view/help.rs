@@ -1,5 +1,7 @@
 //! What the keys do, and what signs and words mean, over everything else.
 
+use std::borrow::Cow;
+
 use lookahead_run::program_name;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,8 +13,8 @@ use super::cells::{block, put, width};
 use crate::chart::Chart;
 use crate::format;
 use crate::keys::KEYS;
+use crate::labels::safe;
 use crate::model::Model;
-use crate::theme::Theme;
 use crate::words::WORDS;
 
 /// Most columns of the help, so that its lines are easy to read.
@@ -24,7 +26,7 @@ const INDENT: u16 = 2;
 /// A key, a sign or a word, and what it does or means.
 struct Row {
     key: String,
-    text: &'static str,
+    text: Cow<'static, str>,
     style: Style,
 }
 
@@ -38,8 +40,16 @@ struct Entry {
 }
 
 /// The parts of the help with their titles.
-fn parts(theme: &Theme) -> [(&'static str, Vec<Row>); 4] {
-    let strong = |key, text| Row { key, text, style: theme.strong };
+fn parts(model: &Model) -> [(&'static str, Vec<Row>); 4] {
+    let theme = &model.theme;
+    let strong = |key, text: &'static str| Row { key, text: text.into(), style: theme.strong };
+    let of_chart = |(key, chart): (char, Chart)| match chart {
+        Chart::Scalar(index) => {
+            let text = format!("{}: {}", safe(model.scalar_name(index)), chart.help());
+            Row { key: key.to_string(), text: text.into(), style: theme.strong }
+        }
+        _ => strong(key.to_string(), chart.help()),
+    };
     let signs = [
         ("⣿", "Single values, for example the training loss of each batch.", theme.raw),
         ("⠒", "Their running mean.", theme.plain),
@@ -56,12 +66,14 @@ fn parts(theme: &Theme) -> [(&'static str, Vec<Row>); 4] {
     ];
     [
         ("Keys", KEYS.iter().map(|binding| strong(binding.label(), binding.help)).collect()),
-        ("Signs", signs.map(|(key, text, style)| Row { key: key.to_owned(), text, style }).into()),
-        ("Words", WORDS.iter().map(|word| strong(word.word.to_owned(), word.meaning)).collect()),
         (
-            "Charts",
-            Chart::keys().map(|(key, chart)| strong(key.to_string(), chart.help())).collect(),
+            "Signs",
+            signs
+                .map(|(key, text, style)| Row { key: key.to_owned(), text: text.into(), style })
+                .into(),
         ),
+        ("Words", WORDS.iter().map(|word| strong(word.word.to_owned(), word.meaning)).collect()),
+        ("Charts", model.keys().map(of_chart).collect()),
     ]
 }
 
@@ -71,9 +83,10 @@ pub(super) fn named(text: &str, program: &str) -> String {
 }
 
 /// The lines of the help, wrapped for a screen of this many columns.
-fn entries(theme: &Theme, columns: u16) -> Vec<Entry> {
+fn entries(model: &Model, columns: u16) -> Vec<Entry> {
+    let theme = &model.theme;
     let mut entries = Vec::new();
-    for (title, rows) in parts(theme) {
+    for (title, rows) in parts(model) {
         if !entries.is_empty() {
             entries.push(Entry {
                 key: String::new(),
@@ -100,7 +113,7 @@ fn entries(theme: &Theme, columns: u16) -> Vec<Entry> {
                 let key = std::mem::take(&mut key);
                 entries.push(Entry { key, style, at, text: String::new() });
             }
-            let text = named(text, program_name());
+            let text = named(&text, program_name());
             for text in format::wrap(&text, room) {
                 entries.push(Entry { key: std::mem::take(&mut key), style, at, text });
             }
@@ -112,7 +125,7 @@ fn entries(theme: &Theme, columns: u16) -> Vec<Entry> {
 /// Draws the help over the area, from line `from` on.
 pub(crate) fn draw(model: &Model, from: usize, area: Rect, buffer: &mut Buffer) {
     let theme = &model.theme;
-    let lines = entries(theme, area.width.min(WIDEST));
+    let lines = entries(model, area.width.min(WIDEST));
     let widest = lines.iter().map(|line| (line.at + width(&line.text)).max(width(&line.key))).max();
     let across = (widest.unwrap_or(0) + 4).min(area.width);
     let down = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(area.height);

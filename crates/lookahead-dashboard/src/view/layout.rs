@@ -4,6 +4,7 @@ use ratatui::layout::{Constraint, Layout as Split, Rect};
 
 use crate::chart::Chart;
 use crate::model::Model;
+use crate::run::Run;
 
 /// Columns left of a plot: the y axis and its labels.
 pub(crate) const MARGIN: u16 = 8;
@@ -89,7 +90,11 @@ fn full(model: &Model, area: Rect) -> Layout {
     let (runs, first_run, left) = list_of_runs(model, left);
     let (small, chart) = if area.width >= 140 && area.height >= 44 {
         let [chart, row] = down(left, 15);
-        let small = [Chart::Cycle, Chart::Gain, Chart::Accuracy, Chart::Loss];
+        let small = if model.runs.iter().all(Run::is_recorded) {
+            model.charts()
+        } else {
+            vec![Chart::Cycle, Chart::Gain, Chart::Accuracy, Chart::Loss]
+        };
         let small = small.into_iter().filter(|chart| *chart != model.view.chart);
         let areas = Split::horizontal([Constraint::Fill(1); 3]).split(row);
         (small.zip(areas.iter().copied()).collect(), chart)

@@ -66,7 +66,7 @@ fn value(model: &Model, chart: Chart, line: &Series) -> String {
         (Some(decay), Some(step)) => smoothing::mean_at(line.history, step, decay),
         (None, Some(step)) => line.history.at(step).map(|bucket| bucket.last),
     };
-    value.map_or(format::NONE.into(), |value| chart.format(&model.run().chart_metric(), value))
+    value.map_or(format::NONE.into(), |value| chart.format(&model.metric_of(chart), value))
 }
 
 /// One line: its sign, its name within the group, and its value.

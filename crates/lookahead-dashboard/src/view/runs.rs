@@ -51,7 +51,11 @@ pub(crate) fn draw(model: &Model, layout: &Layout, buffer: &mut Buffer) {
             let slow = run.has_lookahead() || run.averages();
             let weights = if slow { &validation.slow } else { &validation.fast };
             let metric = run.chart_metric();
-            let newest = weights.metric(&metric.name).newest();
+            let newest = if run.is_recorded() {
+                run.series.scalar(&metric.name).newest()
+            } else {
+                weights.metric(&metric.name).newest()
+            };
             let value = newest.map_or(format::NONE.into(), |value| metric.format(value));
             numbers = if inside.width >= WIDEST {
                 let name = metric.label();

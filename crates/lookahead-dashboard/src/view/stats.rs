@@ -13,6 +13,7 @@ use super::cells::block;
 use super::legend::looks_of_weights;
 use crate::format::{self, NONE};
 use crate::history::History;
+use crate::labels::safe;
 use crate::model::Model;
 use crate::run::Run;
 use table::{Group, Place, fitting};
@@ -31,7 +32,7 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let groups = [
         Some(progress(model)),
         lookahead(model),
-        Some(validation(model)),
+        if run.is_recorded() { scalars(run) } else { Some(validation(model)) },
         test(model),
         Some(checkpoint(model)),
         ranks(run),
@@ -59,7 +60,8 @@ fn progress(model: &Model) -> Group<'_> {
     let elapsed = format::duration(run.clock.elapsed(model.now));
     let last = run.latest.step;
     let rate = or_none(last, |step| format::rate(step.samples_per_second));
-    let learning_rate = or_none(last, |step| format::significant(step.learning_rate, 4));
+    let learning_rate =
+        or_none(run.series.learning_rate.newest(), |rate| format::significant(rate, 4));
     let warnings = run.summary.warnings;
     let (rank, style) = if warnings > 0 { (0, theme.warning) } else { (3, theme.plain) };
     let mut group = Group::of_pane();
@@ -68,7 +70,12 @@ fn progress(model: &Model) -> Group<'_> {
     group.one(1, &["epoch"], epoch);
     group.one(0, &["time left"], or_none(left, format::duration));
     group.one(1, &["elapsed"], elapsed);
-    group.one(1, &["training samples per second", "samples per second", "samples/s"], rate);
+    if run.is_recorded() {
+        let loss = or_none(run.series.loss.newest(), format::loss);
+        group.one(1, &["training loss", "loss"], loss);
+    } else {
+        group.one(1, &["training samples per second", "samples per second", "samples/s"], rate);
+    }
     group.one(1, &["learning rate"], learning_rate);
     group.one(rank, &["warnings"], Line::styled(format::count(warnings), style));
     group
@@ -150,6 +157,17 @@ fn validation(model: &Model) -> Group<'static> {
         group.one(5, &["last evaluated at step", "at step"], format::count(step));
     }
     group
+}
+
+/// The newest numbers by name, as many as any screen has rows for.
+fn scalars(run: &Run) -> Option<Group<'static>> {
+    const MOST: usize = 100;
+    let mut group = Group::headed(&["logged"]);
+    for (name, history) in run.series.scalars.iter().take(MOST) {
+        let value = or_none(history.newest(), |value| run.scalar_metric(name).format(value));
+        group.one(2, &[&safe(name)], value);
+    }
+    (!run.series.scalars.is_empty()).then_some(group)
 }
 
 /// The evaluation on the test set, once it is done.

@@ -8,6 +8,7 @@ use super::cells::{put, width};
 use super::legend::looks_of_weights;
 use super::{footer, header};
 use crate::format;
+use crate::labels::safe;
 use crate::model::Model;
 use crate::smoothing;
 
@@ -116,6 +117,13 @@ fn rows(model: &Model) -> Vec<Row> {
     }
     add(5, &["time left", "left"], left(model), theme.plain);
     let metric = run.chart_metric();
+    if run.is_recorded() {
+        // By rank, so that a low screen has the first ones.
+        for ((name, history), rank) in run.series.scalars.iter().zip(6..u8::MAX) {
+            let value = history.newest().map(|value| run.scalar_metric(name).format(value));
+            add(rank, &[&safe(name)], value, theme.plain);
+        }
+    }
     let weights = run.series.validation.map(|weights| weights.metric(&metric.name).newest());
     let [slow, fast] = weights.map(|value| value.map(|value| metric.format(value)));
     let label = metric.label();

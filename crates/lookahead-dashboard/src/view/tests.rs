@@ -3,6 +3,7 @@
 
 mod metrics;
 mod plots;
+mod scalars;
 mod sizes;
 mod weights;
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::{Shutdown, shutdown};
 
@@ -25,6 +25,9 @@ use crate::status::Status;
 
 /// The pause after an accept that failed, for example because the process has too many open files.
 pub(super) const RETRY: Duration = Duration::from_millis(50);
+
+/// How long answers that are being sent may take when the server ends.
+const LAST_ANSWERS: Duration = Duration::from_millis(200);
 
 /// Handles a command.
 type Accept = dyn Fn(Command) -> Accepted + Send + Sync;
@@ -114,6 +117,14 @@ impl Drop for ControlServer {
         }
         let mut connections =
             self.listener.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        // An answer that is being sent still arrives, for example that to the command by which the run ends.
+        connections.iter().for_each(|(stream, _)| drop(stream.shutdown(std::net::Shutdown::Read)));
+        let started = Instant::now();
+        while started.elapsed() < LAST_ANSWERS
+            && connections.iter().any(|(_, serves)| !serves.is_finished())
+        {
+            thread::sleep(Duration::from_millis(1));
+        }
         for (stream, thread) in connections.drain(..) {
             let _ = stream.shutdown(std::net::Shutdown::Both);
             let _ = thread.join();

@@ -174,6 +174,8 @@ pub enum Task {
     Regression,
     /// Which of several labels each sample has: none, some or all of them.
     Multilabel,
+    /// Whatever a program's own loop learns, which it logs by a [`Recorder`](crate::Recorder).
+    Recorded,
     /// A task of a later version.
     #[serde(other)]
     Unknown,

@@ -23,6 +23,8 @@ proptest! {
             r#"{"phase":2,"loss":-0,"samples_per_second":1,"event":"step","step":7,"epoch":1,"learning_rate":2,"time":5,"later":[{}]}"#,
             r#"{"time":0.5,"step":7,"event":"sync","epoch":1,"loss":0.1,"sync":1,"alpha":0.5}"#,
             r#"{"time":0.5,"step":7,"event":"paused"}"#,
+            r#"{"time":0.5,"step":7,"event":"scalars","values":{"a":1,"b, c":"NaN","":1e-300}}"#,
+            r#"{"values":{"a":1,"a":2},"event":"scalars","later":0,"step":7,"time":5}"#,
             r#"[0.5,7,"step",1,0.1,0.1,9.0,2]"#,
             r#"{"time":0.5,"step":7,"event":"step","epoch":1,"loss":1,"learning_rate":1,"samples_per_second":1,"phase":2,"later":1e999}"#,
         ][..]),

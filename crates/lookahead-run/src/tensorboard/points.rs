@@ -89,6 +89,10 @@ impl Points {
                 scalar("probe/loss/slow", probe.slow_loss),
             ],
             Event::Evaluation(evaluation) => evaluation_points(evaluation),
+            Event::Scalars(scalars) => {
+                let all = scalars.values.iter();
+                all.map(|(name, value)| scalar(name.clone(), *value)).collect()
+            }
             Event::Timing(timing) => timing_points(timing),
             Event::System(system) => system_points(system),
             Event::Ranks(ranks) => ranks

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use lookahead_run::event::{Evaluation, MetricInfo, Split};
+use lookahead_run::event::{Evaluation, MetricInfo, Split, Task};
 use serde_json::Value;
 
 use super::comparison::{ComparedPoint, Comparison, Group};
@@ -70,11 +70,14 @@ pub fn of_summaries(
     let mut split = options.split;
     if split == Split::Test && !has(Split::Test) && has(Split::Validation) {
         split = Split::Validation;
-        notes.push(
+        let recorded = summaries.iter().all(|run| run.info.task.kind == Task::Recorded);
+        let note = if recorded {
+            "The runs were recorded by a program of their own: the numbers are the last that each of them logged."
+        } else {
             "No run was evaluated on test data: the numbers are those on validation data, and, if \
              something was chosen on them, better than they would be on new data."
-                .to_owned(),
-        );
+        };
+        notes.push(note.to_owned());
     }
     let mut settings: Vec<Settings> =
         summaries.iter().map(|run| settings::flat(&run.info.config)).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lookahead_run::event::{Split, Status};
+use lookahead_run::event::{Split, Status, Task};
 
 use super::options::Metric;
 use super::settings::Settings;
@@ -60,6 +60,7 @@ impl Run {
         let value =
             |split| summary.last_of_final(split).map(|found| (metric.of(found), found.loss));
         let reported = value(split);
+        let is_recorded = summary.info.task.kind == Task::Recorded;
         let outcome = match (&summary.ended, reported) {
             (None, _) => Outcome::Unfinished,
             (Some(ended), _) if ended.status == Status::Failed => {
@@ -74,7 +75,8 @@ impl Run {
             (Some(ended), _) if ended.status != Status::Finished => Outcome::Unfinished,
             (_, None) => Outcome::Unevaluated,
             // The accuracy of weights that are not finite is a number, but means nothing.
-            (_, Some((_, loss))) if !loss.is_finite() => Outcome::Diverged,
+            // A recorded run need not log a loss.
+            (_, Some((_, loss))) if !loss.is_finite() && !is_recorded => Outcome::Diverged,
             (_, Some((value, _))) if value.is_nan() => Outcome::Unevaluated,
             (_, Some((value, _))) if value.is_infinite() => Outcome::Diverged,
             _ => Outcome::Finished,

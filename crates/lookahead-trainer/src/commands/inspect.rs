@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::path::Path;
 
-use lookahead_run::event::{Compute, Reason, RunInfo, Status};
+use lookahead_run::event::{Compute, Reason, RunInfo, Status, Task};
 use lookahead_run::words::sentences;
 use lookahead_run::{
     Checkpoint, FileEntry, Manifest, RunFolder, RunSummary, TrainingMetadata, checkpoint, log,
@@ -180,7 +180,8 @@ impl RunReport {
     }
 
     fn text(&self) -> String {
-        let of = self.total_steps.map(|total| format!(" of {total}")).unwrap_or_default();
+        let total = self.total_steps.filter(|total| *total > 0);
+        let of = total.map(|total| format!(" of {total}")).unwrap_or_default();
         let state = match self.reason {
             Some(Reason::EarlyStopping) => "stopped early",
             _ => self.state,
@@ -188,21 +189,30 @@ impl RunReport {
         let why = self.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         let mut text = format!("{}: {state} at step {}{of}{why}\n", self.run, self.step);
         if let Some(about) = &self.about {
+            let recorded = about.task.kind == Task::Recorded;
             let around = about
                 .lookahead
                 .as_ref()
                 .map(|l| format!("Lookahead(k {}, α {}) around ", l.k, l.alpha));
-            let _ = writeln!(
-                text,
-                "  {} on {}, {}{}, {}, seed {}, on {}",
-                about.model,
-                about.data,
-                around.unwrap_or_default(),
-                about.optimizer,
-                about.parameters,
-                about.seed,
-                about.compute.device
-            );
+            if recorded {
+                let program = about.software.program.as_deref().unwrap_or("a program of its own");
+                let named = [&about.model, &about.data, &about.optimizer].into_iter();
+                let named: String =
+                    named.filter(|name| !name.is_empty()).map(|name| format!("{name}, ")).collect();
+                let _ = writeln!(text, "  {named}seed {}, recorded by {program}", about.seed);
+            } else {
+                let _ = writeln!(
+                    text,
+                    "  {} on {}, {}{}, {}, seed {}, on {}",
+                    about.model,
+                    about.data,
+                    around.unwrap_or_default(),
+                    about.optimizer,
+                    about.parameters,
+                    about.seed,
+                    about.compute.device
+                );
+            }
         }
         text += &signature_text(&self.signature);
         text += &match &self.log_fault {

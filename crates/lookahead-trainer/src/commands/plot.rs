@@ -1,13 +1,14 @@
 //! `lookahead plot`: runs as a picture.
 
 use lookahead_chart::{Format, Size, save};
-use lookahead_dashboard::Plot;
+use lookahead_dashboard::{Plot, PlotError};
 use lookahead_run::RunFolder;
 
 use super::find;
 use crate::cli;
 use crate::console::eprint_line;
 use crate::output_file::{self, picture_error};
+use crate::usage::UsageError;
 
 /// The default height of one chart in pixels.
 const HEIGHT: u32 = 500;
@@ -34,7 +35,11 @@ pub fn plot(arguments: &cli::Plot) -> anyhow::Result<()> {
         both_weights: arguments.both_weights,
         smoothing: arguments.smoothing,
     };
-    let (figure, warnings) = lookahead_dashboard::plot(&runs, &wanted)?;
+    let (figure, warnings) =
+        lookahead_dashboard::plot(&runs, &wanted).map_err(|error| match error {
+            PlotError::NoSuchChart { .. } => UsageError::new(error.to_string()).into(),
+            error => anyhow::Error::from(error),
+        })?;
     for warning in warnings {
         eprint_line(format_args!("Warning: {warning}"));
     }

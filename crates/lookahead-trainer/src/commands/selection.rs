@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lookahead_run::event::{Event, MetricInfo, TaskInfo, Weights};
+use lookahead_run::event::{Event, MetricInfo, Task, TaskInfo, Weights};
 use lookahead_run::{Checkpoint, Manifest, RunFolder, log, program_name};
 
 use crate::cli::{CheckpointArgument, WeightsArgument};
@@ -51,7 +51,12 @@ pub(super) fn refuse_other_program(folder: &RunFolder) -> anyhow::Result<()> {
 /// The program in the log's first event, if it is another one. Earlier versions did not write it.
 pub(super) fn other_program(folder: &RunFolder) -> Option<String> {
     match log::first(&folder.events_path()).ok()??.event {
-        Event::RunStarted(info) => info.software.program.filter(|program| program != PROGRAM),
+        Event::RunStarted(info) => {
+            // Whatever the name of a program that records its own loop.
+            let is_other =
+                |program: &String| program != PROGRAM || info.task.kind == Task::Recorded;
+            info.software.program.filter(is_other)
+        }
         _ => None,
     }
 }

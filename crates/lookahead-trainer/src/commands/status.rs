@@ -65,13 +65,17 @@ fn describe(status: &Status) -> String {
         State::Stopping => "stopping",
     };
     let mut lines = vec![format!(
-        "{} is {state}: step {} of {}, epoch {}, process {}.",
+        "{} is {state}: step {}, epoch {}, process {}.",
         status.run,
-        count(status.step),
-        count(status.total_steps),
+        steps(status.step, status.total_steps),
         count(status.epoch),
         status.process
     )];
+    if let (Some(loss), None) = (status.last_step.loss, status.last_step.samples_per_second) {
+        let rate = status.last_step.learning_rate.map(|rate| format::significant(rate, 4));
+        let rate = rate.map(|rate| format!(", learning rate {rate}")).unwrap_or_default();
+        lines.push(format!("Loss {}{rate}.", format::loss(loss)));
+    }
     if let (Some(loss), Some(rate), Some(speed)) =
         (status.last_step.loss, status.last_step.learning_rate, status.last_step.samples_per_second)
     {
@@ -126,6 +130,11 @@ fn describe(status: &Status) -> String {
         format!("`set` can change {}.", status.settings.join(", "))
     });
     lines.join("\n")
+}
+
+/// The steps of all, if it is known how many there will be.
+fn steps(step: u64, total: u64) -> String {
+    if total > 0 { format!("{} of {}", count(step), count(total)) } else { count(step) }
 }
 
 /// The state of a run that does not answer, by its folder.
@@ -187,8 +196,8 @@ impl LastState {
     }
 
     fn describe(&self, folder: &RunFolder) -> String {
-        let LastState { run, step, total_steps, .. } = self;
-        let (step, total_steps) = (count(*step), count(*total_steps));
+        let run = &self.run;
+        let at = steps(self.step, self.total_steps);
         let resume = hints::resume(folder.path());
         let folder = folder.path().display();
         let now = unix_time();
@@ -203,30 +212,29 @@ impl LastState {
         };
         match self.state {
             End::Finished if self.reason == Some(Reason::EarlyStopping) => {
-                format!("{run} stopped early, at step {step} of {total_steps}{ago}{why}.")
+                format!("{run} stopped early, at step {at}{ago}{why}.")
             }
             End::Finished => {
                 let why = why.trim_end_matches('.');
-                format!("{run} finished at step {step} of {total_steps}{ago}{why}.")
+                format!("{run} finished at step {at}{ago}{why}.")
             }
             End::Stopped => {
-                format!("{run} was stopped at step {step} of {total_steps}{ago}. {resume}")
+                format!("{run} was stopped at step {at}{ago}. {resume}")
             }
             End::Failed => format!(
-                "{run} failed at step {step} of {total_steps}{ago}{}{resume}",
+                "{run} failed at step {at}{ago}{}{resume}",
                 if why.is_empty() { ". ".to_owned() } else { why + " " }
             ),
             End::Crashed => format!(
-                "{run} crashed: its process is gone, and its log stops at step {step} of {total_steps}{ago}, \
+                "{run} crashed: its process is gone, and its log stops at step {at}{ago}, \
                  without an end. {resume}"
             ),
             End::Elsewhere => format!(
                 "{run} may be training on another machine, or in the folder that {folder} is a copy of: its log \
-                 recently reached step {step} of {total_steps}, but no process of this machine writes it here."
+                 recently reached step {at}, but no process of this machine writes it here."
             ),
             End::Deaf => format!(
-                "A process is training {run} but has no control socket. Its log has reached step {step} of \
-                 {total_steps}. SIGTERM stops it."
+                "A process is training {run} but has no control socket. Its log has reached step {at}. SIGTERM stops it."
             ),
         }
     }

@@ -86,7 +86,7 @@ pub fn default_loss(task: Task) -> &'static str {
         Task::Classification | Task::Language => CROSS_ENTROPY,
         Task::Regression => "mse",
         Task::Multilabel => "binary_cross_entropy",
-        Task::Quadratic | Task::Unknown => "outputs",
+        Task::Quadratic | Task::Recorded | Task::Unknown => "outputs",
     }
 }
 
@@ -97,7 +97,7 @@ fn default_metrics(task: Task) -> &'static [&'static str] {
         Task::Language => &["perplexity", ACCURACY],
         Task::Regression => &["mse", "mae", "r2"],
         Task::Multilabel => &[ACCURACY, "micro_f1", "macro_f1"],
-        Task::Quadratic | Task::Unknown => &[],
+        Task::Quadratic | Task::Recorded | Task::Unknown => &[],
     }
 }
 
@@ -225,6 +225,7 @@ fn task_name(task: Task) -> &'static str {
         Task::Quadratic => "a quadratic problem",
         Task::Regression => "regression",
         Task::Multilabel => "several labels for each sample",
+        Task::Recorded => "the own loop of a program",
         Task::Unknown => "one of a later version",
     }
 }

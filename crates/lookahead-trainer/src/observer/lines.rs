@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use lookahead_run::event::{
-    self, Changed, Evaluation, Event, Record, RunInfo, Split, Status, TaskInfo,
+    self, Changed, Evaluation, Event, Record, RunInfo, Scalars, Split, Status, Task, TaskInfo,
 };
 use lookahead_run::format::{self, count};
 
@@ -16,7 +16,7 @@ pub(crate) struct Lines {
     every: Option<Duration>,
     shown: Option<Instant>,
     /// The last step, if it has had no line.
-    unshown: Option<(u64, event::Step)>,
+    unshown: Option<Record>,
     /// Lines to be printed after the dashboard has closed.
     important: Vec<String>,
     /// Lines of evaluations and checkpoints that may come at once, and since when.
@@ -169,21 +169,23 @@ impl Lines {
     /// The lines for a record, if it has any. [`remember`](Self::remember) comes after it.
     pub(crate) fn of(&mut self, record: &Record) -> Vec<String> {
         match &record.event {
-            Event::Step(step) => {
+            // A hook of the trainer logs numbers besides the step.
+            Event::Scalars(_) if self.task().kind != Task::Recorded => Vec::new(),
+            Event::Step(_) | Event::Scalars(_) => {
                 let due = match (self.shown, self.every) {
                     (None, _) => true,
                     (Some(shown), Some(every)) => shown.elapsed() >= every,
                     (Some(_), None) => false,
                 };
                 if !due {
-                    self.unshown = Some((record.step, *step));
+                    self.unshown = Some(record.clone());
                     return Vec::new();
                 }
                 (self.shown, self.unshown) = (Some(Instant::now()), None);
-                vec![self.of_step(record.step, step)]
+                vec![self.of_step(record)]
             }
             Event::RunEnded(_) => {
-                let last = self.unshown.take().map(|(number, step)| self.of_step(number, &step));
+                let last = self.unshown.take().map(|record| self.of_step(&record));
                 let left_out = self.left_out.take().into_iter();
                 left_out.chain(last).chain(self.unrepeated(record)).collect()
             }
@@ -217,14 +219,28 @@ impl Lines {
         left > 0
     }
 
-    fn of_step(&self, step: u64, taken: &event::Step) -> String {
+    /// The line of a step, or of numbers at one.
+    fn of_step(&self, record: &Record) -> String {
         let total = self.run.as_ref().map_or(0, |run| run.total_steps);
-        format!("step {}/{}  {}", count(step), count(total), progress(taken))
+        let values = match &record.event {
+            Event::Step(taken) => progress(taken),
+            Event::Scalars(scalars) => numbers(scalars),
+            _ => String::new(),
+        };
+        let of = if total > 0 { format!("/{}", count(total)) } else { String::new() };
+        format!("step {}{of}  {values}", count(record.step))
     }
 }
 
 /// How the line of a warning begins.
 pub(super) const WARNING: &str = "Warning: ";
+
+/// Numbers with their names.
+fn numbers(scalars: &Scalars) -> String {
+    let all = scalars.values.iter();
+    let written = all.map(|(name, value)| format!("{name} {}", format::loss(*value)));
+    written.collect::<Vec<_>>().join("  ")
+}
 
 /// The values of a step.
 pub(super) fn progress(step: &event::Step) -> String {
@@ -284,7 +300,7 @@ pub(super) fn line(record: &Record, task: &TaskInfo) -> Option<String> {
             let early = if ended.stopped_early() { ", stopped early" } else { "" };
             Some(format!("{how} at step {step}{early}{why}"))
         }
-        Event::Step(_) | Event::Sync(_) | Event::Probe(_) => None,
+        Event::Step(_) | Event::Sync(_) | Event::Probe(_) | Event::Scalars(_) => None,
         Event::Timing(_) | Event::System(_) | Event::Ranks(_) | Event::Unknown => None,
     }
 }

@@ -78,7 +78,7 @@ impl Outputs {
                 ))
                 .into());
             }
-            (Task::Quadratic | Task::Unknown, _) => {
+            (Task::Quadratic | Task::Recorded | Task::Unknown, _) => {
                 bail!(
                     "{run} has a task without predictions, or one of a later version of this program."
                 )

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use lookahead_run::event::{Event, RunEnded};
+use lookahead_run::event::{Event, RunEnded, Scalars};
 use tch::Tensor;
 
 use super::averaging::Average;
@@ -105,6 +105,12 @@ impl HookContext<'_> {
     /// Records an event of the current step.
     pub fn record(&mut self, event: Event) {
         self.events.record(self.state.step, event);
+    }
+
+    /// Records numbers of the current step by name, for example `[("gradient noise", 0.3)]`: in the log, and as a chart
+    /// each in the dashboard.
+    pub fn log<N: Into<String>>(&mut self, values: impl IntoIterator<Item = (N, f64)>) {
+        self.record(Event::Scalars(Scalars::new(values)));
     }
 
     /// Records a sentence for the user.

@@ -54,7 +54,7 @@ fn tables_have_the_numbers_of_the_log() {
     assert_eq!(probes.len(), count(|event| matches!(event, Event::Probe(_))));
     assert_eq!(evaluations.len(), count(|event| matches!(event, Event::Evaluation(_))));
     let leftovers = std::fs::read_dir(sandbox.path().join("new/tables")).unwrap().count();
-    assert_eq!(leftovers, 4);
+    assert_eq!(leftovers, 5);
 }
 
 #[test]

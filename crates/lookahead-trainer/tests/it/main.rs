@@ -45,6 +45,7 @@ mod predicting_kinds;
 mod pytorch;
 mod readers;
 mod reading;
+mod recording;
 mod resume;
 mod screens;
 mod sessions;

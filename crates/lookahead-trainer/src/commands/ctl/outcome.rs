@@ -13,6 +13,7 @@ use lookahead_run::status::{State, Status};
 use lookahead_run::{Error, LogItem, LogTail, RunFolder, control, program_name};
 use serde_json::Value;
 
+use crate::commands::selection::other_program;
 use crate::commands::status::not_running;
 use crate::config::mutable_keys::PERIOD;
 use crate::hints;
@@ -145,10 +146,11 @@ impl Follower {
                     Some(name) => format!("; the checkpoint is {name}"),
                     None => String::new(),
                 };
-                Ok(format!(
-                    "Stopped at step {step}{checkpoint}.\nResume with: {}",
-                    hints::resume(folder.path())
-                ))
+                let resume = match other_program(folder) {
+                    Some(program) => format!("`{program}` wrote the run and can resume it."),
+                    None => format!("Resume with: {}", hints::resume(folder.path())),
+                };
+                Ok(format!("Stopped at step {step}{checkpoint}.\n{resume}"))
             }
             (event::Status::Finished, Command::Stop) => {
                 Ok(format!("The run had taken its last step: it finished at step {step}."))

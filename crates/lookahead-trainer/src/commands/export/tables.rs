@@ -9,7 +9,7 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use anyhow::Context;
-use lookahead_run::event::{Evaluation, Event, Probe, Record, Step, Sync};
+use lookahead_run::event::{Evaluation, Event, Probe, Record, Scalars, Step, Sync};
 use lookahead_run::log;
 
 use super::runs::{Named, refuse_run_folder};
@@ -21,6 +21,8 @@ const STEPS: &str = "steps.csv";
 const SYNCS: &str = "syncs.csv";
 const PROBES: &str = "probes.csv";
 const EVALUATIONS: &str = "evaluations.csv";
+const SCALARS: &str = "scalars.csv";
+const ALL: [&str; 5] = [STEPS, SYNCS, PROBES, EVALUATIONS, SCALARS];
 
 /// Writes the tables into `folder`, which is made if it is missing.
 ///
@@ -29,13 +31,14 @@ const EVALUATIONS: &str = "evaluations.csv";
 pub(super) fn export(runs: &[Named], folder: &Path, force: bool) -> anyhow::Result<()> {
     if folder.is_file() {
         return Err(UsageError::new(format!(
-            "`--csv` is {}, a file. Use the name of a folder, which gets {STEPS}, {SYNCS}, {PROBES} and {EVALUATIONS}.",
-            folder.display()
+            "`--csv` is {}, a file. Use the name of a folder, which gets {}.",
+            folder.display(),
+            ALL.join(", ")
         ))
         .into());
     }
     refuse_run_folder(folder, "Use another folder for `--csv`.")?;
-    for name in [STEPS, SYNCS, PROBES, EVALUATIONS].iter().filter(|_| folder.exists()) {
+    for name in ALL.iter().filter(|_| folder.exists()) {
         output_file::check(&folder.join(name), force)?;
     }
     let failed = || format!("The tables can't be written to {}.", folder.display());
@@ -66,6 +69,7 @@ struct Tables {
     syncs: (Csv, u64),
     probes: (Csv, u64),
     evaluations: Csv,
+    scalars: (Csv, u64),
     /// Held until all metrics are known.
     found: Vec<(String, u64, f64, Evaluation)>,
 }
@@ -86,6 +90,7 @@ impl Tables {
             syncs: with_header(SYNCS, &["sync", "alpha", "distance", "gradient_norm", "last"])?,
             probes: with_header(PROBES, &["sync", "fast_loss", "slow_loss", "seconds"])?,
             evaluations: create(EVALUATIONS)?,
+            scalars: with_header(SCALARS, &["name", "value"])?,
             found: Vec::new(),
         })
     }
@@ -111,6 +116,15 @@ impl Tables {
                 self.found.push((run.to_owned(), *step, *time, evaluation.clone()));
                 return Ok(());
             }
+            Event::Scalars(Scalars { values }) => {
+                let (table, count) = &mut self.scalars;
+                *count += values.len() as u64;
+                for (name, value) in values {
+                    let first = [run.to_owned(), step.to_string(), number(*time)];
+                    table.write_record(first.into_iter().chain([name.clone(), number(*value)]))?;
+                }
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         let (table, count) = table;
@@ -121,7 +135,7 @@ impl Tables {
 
     /// Writes the evaluations, with a column for each metric that one of them has, and returns the number of rows of
     /// each table.
-    fn finish(mut self) -> anyhow::Result<[(&'static str, u64); 4]> {
+    fn finish(mut self) -> anyhow::Result<[(&'static str, u64); 5]> {
         let of = |evaluation: &Evaluation| -> Vec<String> {
             let accuracy = evaluation.value("accuracy").map(|_| "accuracy".to_owned());
             evaluation.metrics.keys().cloned().chain(accuracy).collect()
@@ -144,8 +158,10 @@ impl Tables {
             (SYNCS, self.syncs.1),
             (PROBES, self.probes.1),
             (EVALUATIONS, self.found.len() as u64),
+            (SCALARS, self.scalars.1),
         ];
-        for table in [self.steps.0, self.syncs.0, self.probes.0, self.evaluations] {
+        let tables = [self.steps.0, self.syncs.0, self.probes.0, self.evaluations, self.scalars.0];
+        for table in tables {
             let file = table.into_inner().map_err(csv::IntoInnerError::into_error)?;
             file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
         }

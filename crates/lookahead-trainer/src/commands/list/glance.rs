@@ -1,8 +1,10 @@
 //! A run at a glance: from its folder and the two ends of its log, in a time that does not depend on how long it
 //! trained.
 
+use std::collections::BTreeMap;
+
 use lookahead_run::event::{
-    Evaluation, Event, MetricInfo, Reason, Record, RunInfo, Split, Weights,
+    Evaluation, Event, MetricInfo, Reason, Record, RunInfo, Split, Task, Weights,
 };
 use lookahead_run::summary::State;
 use lookahead_run::{RunFolder, RunSummary, Writer, log, number};
@@ -26,6 +28,12 @@ pub(super) struct RunRow {
     pub(super) step: u64,
     pub(super) total_steps: Option<u64>,
     pub(super) evaluation: Option<Evaluated>,
+    /// The last numbers of a recorded run.
+    #[serde(with = "number::map", skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) logged: BTreeMap<String, f64>,
+    /// How to read the most important of them.
+    #[serde(skip)]
+    pub(super) metrics: Vec<MetricInfo>,
     /// Unix time of the last event.
     pub(super) last_event: Option<f64>,
 }
@@ -73,7 +81,7 @@ impl RunRow {
     /// Reads a run. What can't be read counts as missing.
     pub(super) fn read(name: String, folder: &RunFolder) -> RunRow {
         let writer = folder.writer().unwrap_or(Writer::Unknown);
-        let Glance { log, evaluation, has_start } = Glance::read(folder);
+        let Glance { log, evaluation, logged, has_start } = Glance::read(folder);
         let state = match End::of(writer, &log) {
             End::Deaf if log.state == State::Paused => RunState::Paused,
             End::Deaf => RunState::Running,
@@ -101,6 +109,8 @@ impl RunRow {
                     Some(Measured { info, value })
                 }),
             }),
+            metrics: info.map(|info| info.task.metrics()).unwrap_or_default(),
+            logged,
             last_event: log.last_time,
         }
     }
@@ -121,6 +131,8 @@ struct Glance {
     log: RunSummary,
     /// The last evaluation of the final weights, and its step.
     evaluation: Option<(u64, Evaluation)>,
+    /// The last numbers by name, if the run logs nothing else.
+    logged: BTreeMap<String, f64>,
     /// Whether the start of the run's last process was read.
     has_start: bool,
 }
@@ -139,7 +151,8 @@ impl Glance {
             // Up to a damaged line.
             let records = log::last(&path, most).into_iter().flatten().map_while(Result::ok);
             records.for_each(|record| glance.apply(&record));
-            if glance.evaluation.is_some() || most >= length.min(MOST) {
+            let has_result = glance.evaluation.is_some() || !glance.logged.is_empty();
+            if has_result || most >= length.min(MOST) {
                 return glance;
             }
             most *= 8;
@@ -158,8 +171,15 @@ impl Glance {
                     self.evaluation = Some((record.step, found.clone()));
                 }
             }
+            Event::Scalars(scalars) if self.is_recorded() => {
+                self.logged.extend(scalars.values.clone());
+            }
             _ => {}
         }
+    }
+
+    fn is_recorded(&self) -> bool {
+        self.log.info.as_ref().is_some_and(|info| info.task.kind == Task::Recorded)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The list as a table.
 
-use lookahead_run::event::{Reason, unix_time};
+use lookahead_run::event::{MetricInfo, Reason, unix_time};
 use lookahead_run::format::{self, ago, count};
 
 use super::super::end::End;
@@ -33,7 +33,7 @@ fn cells(row: &Row, now: f64) -> [String; 5] {
             run.name.clone(),
             state(run).to_owned(),
             step(run),
-            run.evaluation.as_ref().map(evaluation).unwrap_or_default(),
+            run.evaluation.as_ref().map_or_else(|| logged(run), evaluation),
             ago,
         ],
         Row::Sweep(SweepRow { name, runs, running, .. }) => {
@@ -62,8 +62,20 @@ fn state(run: &RunRow) -> &'static str {
 }
 
 fn step(run: &RunRow) -> String {
-    let of = run.total_steps.map(|total| format!(" of {}", count(total)));
+    let of =
+        run.total_steps.filter(|total| *total > 0).map(|total| format!(" of {}", count(total)));
     count(run.step) + &of.unwrap_or_default()
+}
+
+/// The loss and the most important number of a recorded run.
+fn logged(run: &RunRow) -> String {
+    let first = run.metrics.first().cloned();
+    let shown = [Some(MetricInfo::loss()), first].into_iter().flatten();
+    let written = shown.filter_map(|metric| {
+        let value = run.logged.get(&metric.name)?;
+        Some(format!("{} {}", metric.label(), metric.format(*value)))
+    });
+    written.collect::<Vec<_>>().join(", ")
 }
 
 fn evaluation(found: &Evaluated) -> String {
