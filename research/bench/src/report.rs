@@ -289,7 +289,8 @@ Step rules that libtorch lacks (`rules-…`) run against the fastest form that P
 tried before the rounds: `fused`, `foreach`, or `loop`, which calls each operation for each tensor. Muon moves square
 matrices, about as many parameters in as many tensors. Wrappers (`wrappers-…`) run against the AdamW or SGD
 that they are around; then the average alone, around an optimizer that does nothing, against `a.add_(b)` of as many parameters, the
-cheapest pass over two sets of weights. In bytes moved, primal averaging takes 20/12 of it.
+cheapest pass over two sets of weights. Primal averaging also writes an array that it does not read, so it runs against
+a sum into a third tensor; in bytes moved it takes 20/12 of it.
 
 Images of CIFAR's size are noise here, and the text is synthetic: neither changes the cost of a step.
 
