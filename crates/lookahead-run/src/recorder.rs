@@ -43,7 +43,7 @@ use writer::Writer;
 /// How long [`Recorder::finish`] waits for a disk that doesn't answer, and a recorder that is dropped without it.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PATIENCE_AT_DROP: Duration = Duration::from_secs(5);
-/// From so many names on, duplicates are found by sorting.
+/// With at least this many names, duplicates are found by sorting: comparing all pairs would be slow.
 const MANY: usize = 16;
 
 /// Records a training loop, whatever it is written with, as a run: `lookahead watch`, `plot`, `compare`, `export`,
