@@ -3,7 +3,7 @@
 use lookahead_run::event::MetricInfo;
 
 use crate::format;
-use crate::labels::safe;
+use lookahead_run::format::safe;
 
 /// The charts, in the order of their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use lookahead_run::{LogItem, LogTail, RunFolder};
 use crate::chart::Chart;
 use crate::cycles::mean_cycle;
 use crate::format;
-use crate::labels::{labels, safe};
+use crate::labels::labels;
 use crate::message::Message;
 use crate::model::{Model, Role};
 use crate::options::Options;
@@ -21,6 +21,7 @@ use crate::update::update;
 use crate::view::chart::titles;
 use crate::view::lines::Lines;
 use crate::viewport::Axis;
+use lookahead_run::format::safe;
 
 /// Columns of a figure: about one per pixel.
 const COLUMNS: usize = 1000;

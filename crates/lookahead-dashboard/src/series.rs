@@ -6,9 +6,9 @@ use lookahead_run::event::MetricInfo;
 
 use crate::chart::Chart;
 use crate::history::History;
-use crate::labels::safe;
 use crate::model::Model;
 use crate::run::Run;
+use lookahead_run::format::safe;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {

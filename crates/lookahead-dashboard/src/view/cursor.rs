@@ -9,9 +9,9 @@ use super::cells::{block, put, width};
 use super::layout::inner;
 use crate::format;
 use crate::history::History;
-use crate::labels::safe;
 use crate::model::Model;
 use crate::viewport::Axis;
+use lookahead_run::format::safe;
 
 /// Most rows of numbers by name: more than any screen has room for.
 const ROWS: usize = 100;

@@ -13,9 +13,9 @@ use super::cells::{block, put, width};
 use crate::chart::Chart;
 use crate::format;
 use crate::keys::KEYS;
-use crate::labels::safe;
 use crate::model::Model;
 use crate::words::WORDS;
+use lookahead_run::format::safe;
 
 /// Most columns of the help, so that its lines are easy to read.
 const WIDEST: u16 = 120;

@@ -13,9 +13,9 @@ use super::cells::block;
 use super::legend::looks_of_weights;
 use crate::format::{self, NONE};
 use crate::history::History;
-use crate::labels::safe;
 use crate::model::Model;
 use crate::run::Run;
+use lookahead_run::format::safe;
 use table::{Group, Place, fitting};
 
 /// Formats a value that may be unknown.

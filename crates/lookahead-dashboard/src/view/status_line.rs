@@ -8,9 +8,9 @@ use super::cells::{put, width};
 use super::legend::looks_of_weights;
 use super::{footer, header};
 use crate::format;
-use crate::labels::safe;
 use crate::model::Model;
 use crate::smoothing;
+use lookahead_run::format::safe;
 
 /// Most columns of a table, so that its values stay near their names.
 const WIDEST: u16 = 34;

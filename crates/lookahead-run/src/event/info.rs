@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::format::{count, loss, percent};
+use crate::format::{count, loss, percent, safe};
 
 /// What a run is: enough to draw its dashboard without reading anything else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,9 +118,9 @@ impl MetricInfo {
         MetricInfo { name: "loss".to_owned(), higher_is_better: false, percent: false }
     }
 
-    /// The name in a sentence: `macro F1`.
+    /// The name in a sentence: `macro F1`. It is safe to print, whatever the log calls the metric.
     pub fn label(&self) -> String {
-        self.name.replace('_', " ").replace("f1", "F1")
+        safe(&self.name).replace('_', " ").replace("f1", "F1")
     }
 
     /// A value as text: a fraction in percent, anything else as a loss.

@@ -21,14 +21,21 @@ pub(crate) fn parse(line: &[u8]) -> serde_json::Result<Record> {
     serde_json::from_slice(line)
 }
 
+/// The kinds of event that are parsed here.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Step,
+    Scalars,
+}
+
 fn step(line: &[u8]) -> Option<Record> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct StepLine {
         time: f64,
         step: u64,
-        #[serde(rename = "event")]
-        _event: Name,
+        event: Kind,
         epoch: u64,
         #[serde(with = "crate::number")]
         loss: f64,
@@ -39,14 +46,10 @@ fn step(line: &[u8]) -> Option<Record> {
         phase: u64,
     }
 
-    #[derive(Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    enum Name {
-        Step,
-    }
-
     let line: StepLine = serde_json::from_slice(line).ok()?;
-    let StepLine { time, step, _event: Name::Step, epoch, loss, learning_rate, .. } = line;
+    let StepLine { time, step, event: Kind::Step, epoch, loss, learning_rate, .. } = line else {
+        return None;
+    };
     let StepLine { samples_per_second, phase, .. } = line;
     let event = Step { epoch, loss, learning_rate, samples_per_second, phase };
     Some(Record { time, step, event: Event::Step(event) })
@@ -58,21 +61,14 @@ fn scalars(line: &[u8]) -> Option<Record> {
     struct ScalarsLine {
         time: f64,
         step: u64,
-        #[serde(rename = "event")]
-        _event: Name,
+        event: Kind,
         #[serde(with = "crate::number::map")]
         values: BTreeMap<String, f64>,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    enum Name {
-        Scalars,
     }
 
     // Cheaper than parsing the line of another event twice; it comes before the names.
     line.windows(SCALARS.len()).take(80).find(|bytes| *bytes == SCALARS)?;
     let line: ScalarsLine = serde_json::from_slice(line).ok()?;
-    let ScalarsLine { time, step, _event: Name::Scalars, values } = line;
+    let ScalarsLine { time, step, event: Kind::Scalars, values } = line else { return None };
     Some(Record { time, step, event: Event::Scalars(Scalars { values }) })
 }

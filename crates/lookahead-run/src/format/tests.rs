@@ -74,3 +74,29 @@ fn a_time_span_is_in_its_largest_unit() {
     ];
     assert_eq!(spans.map(ago), wanted);
 }
+
+#[test]
+fn names_are_shown_safely_and_told_apart() {
+    let names = [
+        "loss",
+        "lo\u{200b}ss",
+        "lo\u{ad}ss",
+        "\u{202e}loss",
+        "loss\n",
+        "\u{1b}[2Jloss",
+        "\u{feff}loss",
+        "\u{2067}loss",
+        "l\u{2028}oss",
+        "\u{e0041}loss",
+    ];
+    let shown: std::collections::BTreeSet<String> = names.iter().map(|name| safe(name)).collect();
+    assert_eq!(shown.len(), names.len());
+    for name in &shown {
+        assert!(name.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{name:?}");
+    }
+    for name in ["漢字", "‖θ − φ‖", "val/acc.", "عدد", "e\u{301}", "\u{1f468}\u{200d}\u{1f469}"]
+    {
+        assert_eq!(safe(name), name);
+    }
+    assert_eq!(safe(&"x".repeat(1000)).chars().count(), LONGEST_NAME + 1);
+}

@@ -238,7 +238,8 @@ pub(super) const WARNING: &str = "Warning: ";
 /// Numbers with their names.
 fn numbers(scalars: &Scalars) -> String {
     let all = scalars.values.iter();
-    let written = all.map(|(name, value)| format!("{name} {}", format::loss(*value)));
+    let written =
+        all.map(|(name, value)| format!("{} {}", format::safe(name), format::loss(*value)));
     written.collect::<Vec<_>>().join("  ")
 }
 

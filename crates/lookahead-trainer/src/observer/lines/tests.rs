@@ -134,3 +134,10 @@ fn a_warning_that_repeats_the_last_has_one_line_and_a_count_at_the_end() {
     // The same after the dashboard has closed.
     assert_eq!(lines.take_important(), expected);
 }
+
+/// Names come from the program that logs, or from a log of anyone, and must not move the terminal's cursor.
+#[test]
+fn names_of_numbers_are_printed_safely() {
+    let scalars = Scalars::new([("\u{1b}[2Jlr\u{202e}", 0.5)]);
+    assert_eq!(numbers(&scalars), "\\u{1b}[2Jlr\\u{202e} 0.5000");
+}
