@@ -5,6 +5,7 @@
 
 mod bash;
 mod values;
+mod zsh;
 
 use std::env;
 use std::ffi::OsString;
@@ -13,17 +14,34 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
-use clap_complete::env::{Elvish, Fish, Powershell, Shells, Zsh};
+use clap_complete::env::{Elvish, Fish, Powershell, Shells};
 use lookahead_run::program_name;
 
 use crate::cli::{self, Cli};
 use crate::config::kinds::Kinds;
 use crate::console::print_line;
+use crate::hints::shell_word;
 
 /// The environment variable that says which shell asks.
 const VARIABLE: &str = "LOOKAHEAD_COMPLETE";
 
-const SHELLS: Shells<'static> = Shells(&[&bash::Bash, &Elvish, &Fish, &Powershell, &Zsh]);
+const SHELLS: Shells<'static> = Shells(&[&bash::Bash, &Elvish, &Fish, &Powershell, &zsh::Zsh]);
+
+/// Fills the names into a script of ours: the variable, the name of the function, the command and the program.
+fn write_script(
+    script: &str,
+    [variable, name, binary, program]: [&str; 4],
+    to: &mut dyn Write,
+) -> io::Result<()> {
+    let identifier: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let text = script
+        .replace("NAME", &identifier)
+        .replace("VARIABLE", variable)
+        .replace("PROGRAM", &shell_word(program))
+        .replace("BINARY", &shell_word(binary));
+    to.write_all(text.as_bytes())
+}
 
 /// Prints the script of a shell.
 pub fn completions(arguments: &cli::Completions) -> anyhow::Result<()> {

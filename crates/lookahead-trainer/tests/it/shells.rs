@@ -36,6 +36,30 @@ first
 lookahead.alpha= lookahead.k=
 ";
 
+/// Types beginnings of lines with Tab into a zsh in a pseudo-terminal, and writes what it makes of them.
+const ZSH: &str = r#"
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z "autoload -U compinit; compinit -u -D; source <(lookahead completions zsh)"
+zpty -w z 'report() { print -r -- "$BUFFER|" >> answers; BUFFER= }; zle -N report; bindkey "^B" report'
+zpty -w z 'bindkey "^I" complete-word'
+for line in 'lookahead ev' 'lookahead train --set optimizer.kin' 'lookahead train --set optimizer.kind=rad' \
+    'lookahead train dig' 'lookahead watch check'; do
+    zpty -n -w z "$line"$'\t\x02'
+done
+zpty -w z exit
+while zpty -r z out; do :; done
+cat answers
+"#;
+
+const ZSH_ANSWERS: &str = "\
+lookahead eval |
+lookahead train --set optimizer.kind=|
+lookahead train --set optimizer.kind=radam |
+lookahead train digits |
+lookahead watch checkpoints/|
+";
+
 fn has(session: &Session, program: &str) -> bool {
     session.quietly(&format!("command -v {program}")).1 == 0
 }
@@ -70,6 +94,19 @@ fn bash_completes_keys_values_configs_and_runs() {
     };
     let shown = shown.replace('\u{b}', " ");
     assert_eq!((sorted(&shown), status), (sorted(ANSWERS), 0), "{shown}");
+}
+
+#[test]
+fn zsh_adds_no_space_where_the_word_continues() {
+    let session = Session::new();
+    if !has(&session, "zsh") {
+        eprintln!("zsh is not installed: skipped");
+        return;
+    }
+    session.write("configs/digits.toml", "");
+    session.write("checkpoints/first/config.toml", "");
+    session.write("script", ZSH);
+    assert_eq!(session.quietly("zsh -f script"), (ZSH_ANSWERS.to_owned(), 0));
 }
 
 #[test]

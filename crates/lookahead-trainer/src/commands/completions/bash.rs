@@ -60,15 +60,7 @@ impl EnvCompleter for Bash {
         program: &str,
         script: &mut dyn Write,
     ) -> Result<()> {
-        let identifier: String =
-            name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        let quoted = |word: &str| crate::hints::shell_word(word);
-        let text = SCRIPT
-            .replace("NAME", &identifier)
-            .replace("VARIABLE", variable)
-            .replace("PROGRAM", &quoted(program))
-            .replace("BINARY", &quoted(binary));
-        script.write_all(text.as_bytes())
+        super::write_script(SCRIPT, [variable, name, binary, program], script)
     }
 
     fn write_complete(
