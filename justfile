@@ -152,6 +152,10 @@ test-examples: _setup
     cd "$folder/new-one"
     cargo test "${options[@]}" --offline
 
+# Build the example with candle and run its test. Not part of `just test`: candle and its dependencies take minutes
+test-candle:
+    cargo test --locked --manifest-path examples/candle/Cargo.toml --target-dir {{ quote(env("CARGO_TARGET_DIR", "target") / "candle") }}
+
 # Run the numerical tests as on a processor with AVX2 only, and the library's without vector instructions (part of `just test`)
 test-processors: _setup
     #!/usr/bin/env bash
@@ -391,6 +395,7 @@ screenshots: _build
 lint: _setup
     cargo fmt --all --check
     cargo fmt --manifest-path examples/Cargo.toml --all --check
+    cargo fmt --manifest-path examples/candle/Cargo.toml --check
     cargo clippy --release --locked --workspace --all-targets -- --deny warnings
     cargo clippy --release --locked --manifest-path examples/Cargo.toml --target-dir {{ env("CARGO_TARGET_DIR", "target") }} --all-targets -- --deny warnings
     # With the examples, as clippy and the tests have them: without, dependencies have other features and are
