@@ -231,3 +231,51 @@ fn waiting_for_a_slow_source_is_the_time_of_the_data() {
     let timing = timing.unwrap();
     assert!(timing.data > 0.7 * timing.seconds, "{timing:?}");
 }
+
+/// Logs numbers by name after each step.
+#[derive(Debug)]
+struct Logs;
+
+impl Hook for Logs {
+    fn name(&self) -> &'static str {
+        "logs"
+    }
+
+    fn after_step(&mut self, context: &mut HookContext<'_>) -> anyhow::Result<()> {
+        let step = context.state.step as f64;
+        context.log([("half a step", step / 2.0), ("a\nline", f64::NAN)]);
+        Ok(())
+    }
+}
+
+#[test]
+fn numbers_of_a_hook_are_in_the_log_and_change_no_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = |name: &str, logs: bool| {
+        let run = RunFolder::create(folder.path(), name).unwrap();
+        let (mut t, mut hooks) = training(&run, 4, &Calls::default());
+        if logs {
+            hooks.add(Box::new(Logs)).unwrap();
+        }
+        let mut ended = train(&mut t, &mut hooks).unwrap();
+        hooks.finish(&mut t, &mut ended);
+        drop(hooks);
+        let (mut losses, mut logged) = (Vec::new(), Vec::new());
+        for line in std::fs::read_to_string(run.events_path()).unwrap().lines() {
+            let record: lookahead_run::event::Record = serde_json::from_str(line).unwrap();
+            match record.event {
+                Event::Step(step) => losses.push(step.loss.to_bits()),
+                Event::Scalars(scalars) => logged.push((record.step, scalars.values)),
+                _ => {}
+            }
+        }
+        (losses, logged)
+    };
+    let (losses, logged) = train("with", true);
+    assert_eq!(logged.len(), 4);
+    for (step, values) in logged {
+        assert_eq!(values["half a step"], step as f64 / 2.0);
+        assert!(values["a\nline"].is_nan());
+    }
+    assert_eq!(train("without", false), (losses, Vec::new()));
+}
