@@ -313,7 +313,7 @@ fn chart_of(model: &Model, name: &str) -> Result<Chart, PlotError> {
 /// # Errors
 /// If a log can't be read, if no run has logged a step, or if there is no chart of a name.
 pub fn plot(runs: &[RunFolder], plot: &Plot) -> Result<(Figure, Vec<String>), PlotError> {
-    let options = Options { theme: ThemeName::Light, ascii: false, mouse: false };
+    let options = Options { theme: ThemeName::Light, ascii: false, mouse: false, folder: None };
     let mut model = Model::new(&options, Role::Watcher, &labels(runs));
     let mut warnings = Vec::new();
     for (index, run) in runs.iter().enumerate() {

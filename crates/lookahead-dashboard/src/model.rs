@@ -3,10 +3,12 @@
 pub(crate) mod chart_view;
 pub(crate) mod dialogs;
 pub(crate) mod exit;
+mod grid;
 pub(crate) mod scalar_names;
 
 use lookahead_run::event::MetricInfo;
 
+use crate::arrangement::Arrangement;
 use crate::chart::Chart;
 use crate::options::Options;
 use crate::run::Run;
@@ -45,6 +47,7 @@ pub(crate) struct Model {
     /// Unix time of the last tick.
     pub(crate) now: f64,
     pub(crate) view: ChartView,
+    pub(crate) arrangement: Arrangement,
     pub(crate) dialogs: Dialogs,
     pub(crate) exit: Exit,
     /// This is the last frame, which is kept as text.
@@ -67,6 +70,7 @@ impl Model {
             size: (80, 24),
             now: 0.0,
             view: ChartView::default(),
+            arrangement: Arrangement::default(),
             dialogs: Dialogs::default(),
             exit: Exit::default(),
             closing: false,
