@@ -1,5 +1,6 @@
 //! The channels between a dashboard and its runs.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -31,4 +32,6 @@ pub(crate) struct Channels {
     pub(crate) close: Receiver<()>,
     /// Records that did not fit into the channel.
     pub(crate) dropped: Arc<AtomicU64>,
+    /// The folder for which the arrangement of the charts is remembered.
+    pub(crate) folder: Option<PathBuf>,
 }

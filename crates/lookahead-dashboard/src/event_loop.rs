@@ -10,6 +10,7 @@ use lookahead_run::event::unix_time;
 use ratatui::backend::Backend;
 use ratatui::{Frame, Terminal};
 
+use crate::arrangement_store::ArrangementStore;
 use crate::channels::Channels;
 use crate::message::{Effect, Message, RunUpdate};
 use crate::model::Model;
@@ -56,8 +57,9 @@ where
     let (mut changed, mut next_frame, mut dropped) = (true, None::<Instant>, 0);
     let (done_sender, done) = unbounded();
     let size = terminal.size().map_err(io::Error::other)?;
+    let store = ArrangementStore::start(channels.folder.take(), done_sender.clone());
     let deliver = |model: &mut Model, message, channels: &mut Channels| {
-        deliver(model, message, channels, &done_sender);
+        deliver(model, message, channels, &store, &done_sender);
     };
     deliver(&mut model, Message::Resize(size.width, size.height), channels);
     loop {
@@ -136,7 +138,13 @@ where
 }
 
 /// Changes the model, and does what is to do outside of it.
-fn deliver(model: &mut Model, message: Message, channels: &mut Channels, done: &Sender<Message>) {
+fn deliver(
+    model: &mut Model,
+    message: Message,
+    channels: &mut Channels,
+    store: &ArrangementStore,
+    done: &Sender<Message>,
+) {
     for effect in update(model, message) {
         match effect {
             Effect::Send(run, command) => {
@@ -144,6 +152,7 @@ fn deliver(model: &mut Model, message: Message, channels: &mut Channels, done: &
                     update(model, Message::Run(run, RunUpdate::Refused { command, why }));
                 }
             }
+            Effect::Remember => store.save(model.arrangement.clone()),
             Effect::Save(file) => picture::save(figure::of(model), figure::path(model, file), done),
         }
     }

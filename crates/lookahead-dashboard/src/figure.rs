@@ -296,7 +296,7 @@ fn chart_of(model: &Model, name: &str) -> Result<Chart, PlotError> {
         _ => chart.name().to_owned(),
     };
     // In a recorded run, a name may be that of a chart of the trainer; then both are its number.
-    let logged = model.scalar_names.iter().position(|known| known == name).map(Chart::Scalar);
+    let logged = model.scalar_names.index_of(name).map(Chart::Scalar);
     let usual = Chart::ALL.into_iter().find(|chart| chart.name() == name);
     let of_recorder = (name == Scalars::LEARNING_RATE && model.runs.iter().any(Run::is_recorded))
         .then_some(Chart::LearningRate);
@@ -313,7 +313,7 @@ fn chart_of(model: &Model, name: &str) -> Result<Chart, PlotError> {
 /// # Errors
 /// If a log can't be read, if no run has logged a step, or if there is no chart of a name.
 pub fn plot(runs: &[RunFolder], plot: &Plot) -> Result<(Figure, Vec<String>), PlotError> {
-    let options = Options { theme: ThemeName::Light, ascii: false, mouse: false };
+    let options = Options { theme: ThemeName::Light, ascii: false, mouse: false, folder: None };
     let mut model = Model::new(&options, Role::Watcher, &labels(runs));
     let mut warnings = Vec::new();
     for (index, run) in runs.iter().enumerate() {

@@ -90,7 +90,7 @@ pub(crate) fn resumed(step: u64) -> Event {
 }
 
 pub(crate) fn options(theme: ThemeName) -> Options {
-    Options { theme, ascii: false, mouse: false }
+    Options { theme, ascii: false, mouse: false, folder: None }
 }
 
 pub(crate) fn model(color: bool) -> Model {

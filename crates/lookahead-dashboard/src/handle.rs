@@ -2,6 +2,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -66,7 +67,7 @@ where
     B: Backend + Send + 'static,
     B::Error: Send + Sync + 'static,
 {
-    let (dashboard, mut channels, last_frame) = channels();
+    let (dashboard, mut channels, last_frame) = channels(options.folder.clone());
     let alive = dashboard.alive.clone();
     let model = Model::new(&options, Role::Trainer, &[]);
     thread::Builder::new().name("dashboard".into()).spawn(move || {
@@ -103,7 +104,7 @@ impl CommandSink for Training {
     }
 }
 
-fn channels() -> (Dashboard, Channels, Sender<Option<String>>) {
+fn channels(folder: Option<PathBuf>) -> (Dashboard, Channels, Sender<Option<String>>) {
     let (updates_in, updates) = bounded(RECORDS);
     let (commands_in, commands) = bounded(COMMANDS);
     let (close, close_out) = bounded(0);
@@ -114,6 +115,7 @@ fn channels() -> (Dashboard, Channels, Sender<Option<String>>) {
         commands: Box::new(Training(commands_in)),
         close: close_out,
         dropped: dropped.clone(),
+        folder,
     };
     let dashboard = Dashboard {
         updates: updates_in,

@@ -12,6 +12,9 @@ use crate::smoothing::DECAYS;
 use crate::theme::Theme;
 use crate::update::command::{send, send_to};
 use crate::update::cursor::{far, move_cursor, next_axis, pan, zoom};
+use crate::update::grid::{
+    filter, move_pinned, open_chart, step_page, step_row, toggle_grid, toggle_pin,
+};
 use crate::update::list::{page, scroll, search};
 use crate::update::prompt::on_key_in_prompt;
 use crate::viewport::{PAN, Range, ZOOM};
@@ -118,6 +121,19 @@ pub(crate) static KEYS: &[Binding] = &[
     bind(Charts, &[Char('n')], Change(|model| step_scalar(model, 1)),
         "Show the next chart of a number that the program logs by name."),
     bind(Charts, &[Char('N')], Change(|model| step_scalar(model, -1)), "Show the previous chart of such a number."),
+    bind(Charts, &[Char('g')], Act(toggle_grid),
+        "Switch between one chart and a grid of all charts, as many on a page as fit."),
+    bind(Charts, &[Code(KeyCode::Enter)], Act(open_chart), "In the grid: show the selected chart alone."),
+    bind(Charts, &[Code(KeyCode::PageUp)], Change(|model| step_page(model, -1)), "In the grid: the previous page."),
+    bind(Charts, &[Code(KeyCode::PageDown)], Change(|model| step_page(model, 1)), "In the grid: the next page."),
+    bind(Charts, &[Shift(KeyCode::Up)], Change(|model| step_row(model, -1)),
+        "In the grid: select the chart above; Tab and Shift-Tab select the next and the previous one."),
+    bind(Charts, &[Shift(KeyCode::Down)], Change(|model| step_row(model, 1)), "In the grid: select the chart below."),
+    bind(Charts, &[Char('*')], Act(toggle_pin), "Pin the chart, so that it comes first in the grid, or unpin it."),
+    bind(Charts, &[Char('{')], Act(|model| move_pinned(model, -1)),
+        "Move the chart to an earlier place among the pinned ones."),
+    bind(Charts, &[Char('}')], Act(|model| move_pinned(model, 1)),
+        "Move the chart to a later place among the pinned ones."),
     bind(Charts, DIGITS, PickChart, "Show the chart with this number, as listed at the end of this help."),
     bind(Charts, &[Char('+'), Char('=')], Change(|model| zoom(model, ZOOM, None)), "Zoom in around the cursor."),
     bind(Charts, &[Char('-')], Change(|model| zoom(model, 1.0 / ZOOM, None)), "Zoom out."),
@@ -147,8 +163,8 @@ pub(crate) static KEYS: &[Binding] = &[
     bind(Charts, &[Code(KeyCode::Down)], Change(|model| select(model, 1)), "Select the next run."),
     bind(Charts, &[Char(' ')], Change(toggle_run), "Show or hide the selected run."),
     bind(Anywhere, &[Char('m')], Change(toggle_messages), "Show or close all messages."),
-    bind(Anywhere, &[Char('/')], Change(|model| model.dialogs.prompt = Some(Prompt::new(Purpose::Search))),
-        "Search the messages."),
+    bind(Anywhere, &[Char('/')], Change(search_or_filter),
+        "Search the messages; in the grid, show only the charts whose names contain these words."),
     bind(List, &[Char('n')], Change(|model| search(model, 1)), "Go to the next older match."),
     bind(List, &[Char('N')], Change(|model| search(model, -1)), "Go to the next newer match."),
     bind(List, &[Code(KeyCode::Up), Char('k')], Change(|model| scroll(model, 1)), "Scroll up."),
@@ -160,7 +176,8 @@ pub(crate) static KEYS: &[Binding] = &[
         "Switch the colours: dark, light, color-blind, none."),
     bind(Charts, &[Char('w')], Act(|_| vec![Effect::Save(None)]),
         "Save the chart as a picture in the working directory."),
-    bind(Anywhere, &[Code(KeyCode::Esc)], Change(close), "Close what covers the charts; then remove the cursor."),
+    bind(Anywhere, &[Code(KeyCode::Esc)], Act(close),
+        "Close what covers the charts; then remove the cursor, then the filter of the grid."),
     bind(Anywhere, &[Ctrl('c')], Act(interrupt),
         "As s; twice, exit at once without saving. In `lookahead watch` as q."),
     bind(Anywhere, &[Ctrl('z')], Change(|model| model.exit.suspend = true),
@@ -192,12 +209,18 @@ fn interrupt(model: &mut Model) -> Vec<Effect> {
 
 /// Shows the chart `by` places further on.
 fn step_chart(model: &mut Model, by: isize) {
-    show_from(model, by, model.charts());
+    let charts = charts_in_order(model);
+    show_from(model, by, charts);
+}
+
+/// The charts in the order in which they are on the screen.
+fn charts_in_order(model: &Model) -> Vec<Chart> {
+    if model.arrangement.grid { model.grid_charts() } else { model.charts() }
 }
 
 /// The same among the charts of numbers by name.
 fn step_scalar(model: &mut Model, by: isize) {
-    let mut charts = model.charts();
+    let mut charts = charts_in_order(model);
     charts.retain(|chart| matches!(chart, Chart::Scalar(_)));
     if charts.is_empty() {
         model.notify("This run logs no numbers by name.");
@@ -208,6 +231,9 @@ fn step_scalar(model: &mut Model, by: isize) {
 
 /// Shows the chart `by` places further on in a list; the first or the last one if the present chart is not in it.
 fn show_from(model: &mut Model, by: isize, charts: Vec<Chart>) {
+    if charts.is_empty() {
+        return;
+    }
     let present = charts.iter().position(|chart| *chart == model.view.chart);
     let next = present.map_or(by.min(0), |present| present as isize + by);
     model.view.chart = charts[next.rem_euclid(charts.len() as isize) as usize];
@@ -223,10 +249,18 @@ fn toggle_messages(model: &mut Model) {
     model.dialogs.overlay = (!open).then(|| Overlay::Messages(MessageList::default()));
 }
 
-fn close(model: &mut Model) {
-    if model.dialogs.overlay.take().is_none() {
-        model.view.cursor = None;
+fn search_or_filter(model: &mut Model) {
+    let in_grid = model.arrangement.grid && model.dialogs.overlay.is_none();
+    let purpose = if in_grid { Purpose::Filter } else { Purpose::Search };
+    model.dialogs.prompt = Some(Prompt::new(purpose));
+}
+
+fn close(model: &mut Model) -> Vec<Effect> {
+    let closed = model.dialogs.overlay.take().is_some() || model.view.cursor.take().is_some();
+    if closed || !model.arrangement.grid || model.arrangement.filter.is_empty() {
+        return Vec::new();
     }
+    filter(model, "")
 }
 
 fn follow(model: &mut Model) {

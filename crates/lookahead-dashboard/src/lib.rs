@@ -6,6 +6,7 @@
 //! | `watch` | [`watch()`](watch()): the dashboard on runs of other processes |
 //! | `followers`, `command_senders` | threads that read their logs, and send commands to them |
 //! | `event_loop`, `channels`, `picture` | the loop that owns the terminal, its channels, and saving a chart |
+//! | `arrangement`, `arrangement_store` | the grid of charts, and remembering how it is arranged |
 //! | `source`, `decoder` | keys, mouse events and pastes, from the bytes of a terminal |
 //! | `terminal`, `ownership` | taking the terminal over, and giving it back on every way out |
 //! | `jobs` | Ctrl-Z, `fg` and `bg` |
@@ -48,6 +49,8 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod arrangement;
+mod arrangement_store;
 mod channels;
 mod chart;
 mod clock;

@@ -5,6 +5,7 @@ use lookahead_run::LogItem;
 use lookahead_run::command::Command;
 use lookahead_run::event::Record;
 
+use crate::arrangement::Arrangement;
 use crate::run::connection::Control;
 
 /// What can happen to a dashboard.
@@ -24,6 +25,8 @@ pub(crate) enum Message {
     Dropped(u64),
     /// The result of something that the user requested of the dashboard.
     Done(String),
+    /// How the user arranged the charts the last time.
+    Arranged(Arrangement),
     /// The next frame is the last, at this Unix time.
     Closing(f64),
 }
@@ -68,4 +71,6 @@ pub(crate) enum Effect {
     Send(usize, Command),
     /// Save the chart as a picture, in this file or in one named after the run.
     Save(Option<String>),
+    /// Remember how the charts are arranged.
+    Remember,
 }

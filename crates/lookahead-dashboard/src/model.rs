@@ -3,9 +3,12 @@
 pub(crate) mod chart_view;
 pub(crate) mod dialogs;
 pub(crate) mod exit;
+mod grid;
+pub(crate) mod scalar_names;
 
 use lookahead_run::event::MetricInfo;
 
+use crate::arrangement::Arrangement;
 use crate::chart::Chart;
 use crate::options::Options;
 use crate::run::Run;
@@ -14,6 +17,7 @@ use crate::viewport::{Axis, Span};
 use chart_view::ChartView;
 use dialogs::Dialogs;
 use exit::Exit;
+use scalar_names::ScalarNames;
 
 /// How long a notice is visible, in seconds.
 const NOTICE: f64 = 6.0;
@@ -43,14 +47,14 @@ pub(crate) struct Model {
     /// Unix time of the last tick.
     pub(crate) now: f64,
     pub(crate) view: ChartView,
+    pub(crate) arrangement: Arrangement,
     pub(crate) dialogs: Dialogs,
     pub(crate) exit: Exit,
     /// This is the last frame, which is kept as text.
     pub(crate) closing: bool,
     /// Records that did not reach the dashboard.
     pub(crate) dropped: u64,
-    /// The names of numbers that runs log, in the order in which they came.
-    pub(crate) scalar_names: Vec<String>,
+    pub(crate) scalar_names: ScalarNames,
 }
 
 impl Model {
@@ -66,11 +70,12 @@ impl Model {
             size: (80, 24),
             now: 0.0,
             view: ChartView::default(),
+            arrangement: Arrangement::default(),
             dialogs: Dialogs::default(),
             exit: Exit::default(),
             closing: false,
             dropped: 0,
-            scalar_names: Vec::new(),
+            scalar_names: ScalarNames::default(),
         }
     }
 
@@ -106,9 +111,7 @@ impl Model {
             };
             charts.retain(has);
         }
-        let mut names: Vec<usize> = (0..self.scalar_names.len()).collect();
-        names.sort_unstable_by_key(|index| &self.scalar_names[*index]);
-        charts.extend(names.into_iter().map(Chart::Scalar));
+        charts.extend(self.scalar_names.sorted().map(Chart::Scalar));
         charts
     }
 
@@ -125,12 +128,7 @@ impl Model {
     /// Notes new names of a run's numbers; a chart that has nothing to show gives way to the first of them.
     pub(crate) fn add_names(&mut self, index: usize) {
         let Model { runs, scalar_names, .. } = self;
-        let all = runs[index].series.scalars.keys();
-        for name in all {
-            if !scalar_names.contains(name) {
-                scalar_names.push(name.clone());
-            }
-        }
+        runs[index].series.scalars.keys().for_each(|name| scalar_names.add(name));
         let charts = self.charts();
         if !charts.contains(&self.view.chart) {
             self.view.chart = charts[0];
@@ -147,7 +145,7 @@ impl Model {
 
     /// The name of a number, as it is in the log.
     pub(crate) fn scalar_name(&self, index: usize) -> &str {
-        self.scalar_names.get(index).map_or("", String::as_str)
+        self.scalar_names.get(index)
     }
 
     /// The part of the x axis that has data.

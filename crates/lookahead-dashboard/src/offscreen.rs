@@ -11,7 +11,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
-use crate::message::{Message, RunUpdate};
+use crate::message::{Effect, Message, RunUpdate};
 use crate::model::{Model, Role};
 use crate::options::Options;
 use crate::update::update;
@@ -77,7 +77,7 @@ impl Offscreen {
     pub fn press(&mut self, key: KeyCode) -> bool {
         let key = KeyEvent::new(key, KeyModifiers::NONE);
         let effects = update(&mut self.model, Message::Key(key));
-        !effects.is_empty()
+        effects.iter().any(|effect| *effect != Effect::Remember)
     }
 
     /// Sets the current Unix time.

@@ -1,6 +1,7 @@
 //! How a dashboard looks.
 
 use std::env::var_os;
+use std::path::PathBuf;
 
 use crate::theme::ThemeName;
 
@@ -13,6 +14,9 @@ pub struct Options {
     pub ascii: bool,
     /// Whether to use the mouse; the terminal then selects text with Shift held.
     pub mouse: bool,
+    /// The folder of the run: how the user arranges its charts is remembered for it, in the user's state
+    /// directory (`$XDG_STATE_HOME`). [`watch`](crate::watch()) uses the folder of its runs if this is `None`.
+    pub folder: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -21,7 +25,7 @@ impl Default for Options {
     fn default() -> Self {
         let no_color = var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let theme = if no_color { ThemeName::None } else { ThemeName::Dark };
-        Options { theme, ascii: locale_is_ascii(), mouse: true }
+        Options { theme, ascii: locale_is_ascii(), mouse: true, folder: None }
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum Purpose {
     Command,
     /// Words to search for in the messages.
     Search,
+    /// Words in the names of the charts of the grid.
+    Filter,
 }
 
 /// Most characters of a line.

@@ -6,10 +6,12 @@
 //! | `prompt` | editing in the prompt, and what a line does |
 //! | `command` | commands to runs |
 //! | `cursor` | the cursor, and the visible part of the x axis |
+//! | `grid` | the grid of charts |
 //! | `list` | the list of messages or keys that covers the charts |
 
 pub(crate) mod command;
 pub(crate) mod cursor;
+pub(crate) mod grid;
 pub(crate) mod list;
 mod mouse;
 pub(crate) mod prompt;
@@ -19,6 +21,7 @@ mod tests;
 use lookahead_run::command::Command;
 use lookahead_run::event::Event;
 
+use crate::arrangement::Arrangement;
 use crate::keys;
 use crate::message::{Effect, Message, RunUpdate};
 use crate::messages::Severity;
@@ -41,6 +44,13 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         }
         Message::Dropped(count) => model.dropped = count,
         Message::Done(text) => model.notify(text),
+        Message::Arranged(arrangement) => {
+            // The user may have been faster than the disk.
+            if model.arrangement == Arrangement::default() {
+                model.arrangement = arrangement;
+                grid::select_shown(model);
+            }
+        }
         Message::Closing(now) => {
             model.now = now;
             model.dialogs = Dialogs::default();

@@ -12,6 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
+use crate::arrangement_store::common_folder;
 use crate::channels::Channels;
 use crate::command_senders::CommandSenders;
 use crate::event_loop;
@@ -47,7 +48,9 @@ pub fn watch(
         // Only the user ends it.
         let (_close, close) = bounded(0);
         let dropped = Arc::new(AtomicU64::new(0));
-        let mut channels = Channels { updates, commands: Box::new(commands), close, dropped };
+        let folder = options.folder.clone().or_else(|| common_folder(runs));
+        let commands = Box::new(commands);
+        let mut channels = Channels { updates, commands, close, dropped, folder };
         let model = Model::new(&options, Role::Watcher, &labels(runs));
         event_loop::run(model, &mut screen, &mut keyboard, &mut channels)
     }));

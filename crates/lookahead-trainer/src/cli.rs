@@ -323,6 +323,7 @@ impl Look {
             theme: self.theme.unwrap_or(usual.theme),
             ascii: self.ascii || usual.ascii,
             mouse: usual.mouse && !self.no_mouse,
+            ..usual
         }
     }
 }

@@ -127,7 +127,8 @@ impl Observer {
         // Lines that come later would land on the dashboard's screen.
         console::finish();
         if let (Some(options), true) = (&show.dashboard, std::io::stdout().is_terminal()) {
-            match lookahead_dashboard::spawn(options.clone()) {
+            let folder = Some(folder.path().to_owned());
+            match lookahead_dashboard::spawn(Options { folder, ..options.clone() }) {
                 Ok(live) => dashboard = Some(live),
                 Err(error) => eprint_line(format_args!(
                     "The dashboard can't use the terminal ({}). Lines on stderr instead.",

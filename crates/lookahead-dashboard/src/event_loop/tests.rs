@@ -36,7 +36,7 @@ fn channels(updates: Receiver<(usize, RunUpdate)>, room: usize) -> (Channels, Re
     std::mem::forget(close_in);
     let dropped = Arc::new(AtomicU64::new(0));
     let commands = Box::new(Sent(commands_in));
-    (Channels { updates, commands, close, dropped }, sent)
+    (Channels { updates, commands, close, dropped, folder: None }, sent)
 }
 
 fn play(events: Vec<Event>, commands: usize) -> (io::Result<Outcome>, Receiver<Command>) {

@@ -64,7 +64,7 @@ fn records_are_shown_and_keys_become_commands() {
 #[test]
 fn sending_never_waits_and_what_does_not_fit_is_counted() {
     // Nothing is taken out of the channel.
-    let (dashboard, channels, _last_frame) = channels();
+    let (dashboard, channels, _last_frame) = channels(None);
     let start = Instant::now();
     for number in 0..100_000 {
         dashboard.send(&step(number));
@@ -101,7 +101,7 @@ fn a_panic_ends_the_dashboard_and_nothing_else() {
 #[test]
 fn a_dashboard_that_does_not_answer_is_left_behind() {
     // Nothing reads the other ends of the channels, as in a frame that never ends.
-    let (dashboard, _channels, _last_frame) = channels();
+    let (dashboard, _channels, _last_frame) = channels(None);
     let start = Instant::now();
     assert_eq!(dashboard.close(Duration::from_millis(100)), None);
     assert!(start.elapsed() < Duration::from_secs(2));

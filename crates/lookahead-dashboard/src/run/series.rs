@@ -47,6 +47,8 @@ pub(crate) struct RunSeries {
     pub(crate) cycles: Cycles,
     /// The numbers that the program logs by name.
     pub(crate) scalars: BTreeMap<String, History>,
+    /// The first step at which one of them was finite.
+    first_scalar: Option<u64>,
     /// The curve of a number that was never logged.
     nothing: History,
 }
@@ -91,6 +93,9 @@ impl RunSeries {
     pub(super) fn add_scalars(&mut self, step: u64, scalars: Scalars) -> bool {
         let mut too_many = false;
         for (name, value) in scalars.values {
+            if value.is_finite() {
+                self.first_scalar = Some(self.first_scalar.map_or(step, |first| first.min(step)));
+            }
             if let Some(history) = self.scalars.get_mut(&name) {
                 history.push(step, value);
             } else if self.scalars.len() < NAMES {
@@ -111,8 +116,7 @@ impl RunSeries {
 
     /// The first step of its curves.
     pub(crate) fn first_step(&self) -> Option<u64> {
-        let of_scalars = self.scalars.values().filter_map(History::first_step);
-        self.loss.first_step().or_else(|| of_scalars.min())
+        self.loss.first_step().or(self.first_scalar)
     }
 
     pub(super) fn add_validation(

@@ -54,7 +54,8 @@ pub(super) fn on_mouse(model: &mut Model, mouse: MouseEvent) -> Vec<Effect> {
             }
         }
         MouseEventKind::Down(_) => {
-            if let Some((chart, _)) = found.small.iter().find(|(_, area)| area.contains(position)) {
+            let mut others = found.small.iter().chain(&found.grid.cells);
+            if let Some((chart, _)) = others.find(|(_, area)| area.contains(position)) {
                 model.view.chart = *chart;
             }
         }

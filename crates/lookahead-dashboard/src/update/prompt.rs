@@ -4,6 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::command::send;
 use super::cursor::put_cursor;
+use super::grid::filter;
 use super::list::search;
 use crate::message::Effect;
 use crate::model::Model;
@@ -44,6 +45,9 @@ pub(crate) fn on_key_in_prompt(model: &mut Model, key: KeyEvent) -> Vec<Effect> 
 fn enter(model: &mut Model) -> Vec<Effect> {
     let Some(prompt) = model.dialogs.prompt.take() else { return Vec::new() };
     let text = prompt.text.trim().to_owned();
+    if prompt.purpose == Purpose::Filter {
+        return filter(model, &text);
+    }
     if text.is_empty() {
         return Vec::new();
     }

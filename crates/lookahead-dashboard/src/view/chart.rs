@@ -89,7 +89,7 @@ pub(crate) fn titles(model: &Model, chart: Chart) -> [String; 2] {
 
 /// How far values go beyond the edges, and settings that are not the default ones; hints to keys only as far as
 /// they fit in `room` columns.
-fn settings(model: &Model, chart: Chart, scale: Option<&Scale>, room: u16) -> String {
+pub(super) fn settings(model: &Model, chart: Chart, scale: Option<&Scale>, room: u16) -> String {
     let view = &model.view;
     let mut words = Vec::new();
     let mut hints = Vec::new();
@@ -157,7 +157,7 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Option<Sca
 }
 
 /// Draws axes and lines; returns the area of the lines, and the scale.
-fn draw_lines(
+pub(super) fn draw_lines(
     model: &Model,
     chart: Chart,
     series: Vec<Series>,

@@ -27,15 +27,7 @@ struct Row {
 /// Draws a line through the plot, and beside it a box with all values.
 pub(crate) fn draw(model: &Model, step: u64, plot: Rect, buffer: &mut Buffer) {
     let theme = &model.theme;
-    let position = model.run().position(model.view.viewport.axis, step);
-    let Some(x) = model.span().column(position, usize::from(plot.width)) else { return };
-    let x = plot.x + x as u16;
-    for y in plot.top()..plot.bottom() {
-        // The curves stay visible.
-        if buffer.cell((x, y)).is_some_and(|cell| cell.symbol() == " ") {
-            put(buffer, plot, x, y, "│", theme.cursor);
-        }
-    }
+    let Some(x) = draw_line(model, step, plot, buffer) else { return };
     // Without room for a box, the legend has the values.
     if plot.height < ROOM {
         let title = format!(" step {} ", format::count(step));
@@ -61,6 +53,19 @@ pub(crate) fn draw(model: &Model, step: u64, plot: Rect, buffer: &mut Buffer) {
         let x = inside.right().saturating_sub(width(&row.value)).max(inside.x);
         put(buffer, inside, x, y, &row.value, row.style);
     }
+}
+
+/// Draws a line through the plot; returns its column, none if it is outside.
+pub(super) fn draw_line(model: &Model, step: u64, plot: Rect, buffer: &mut Buffer) -> Option<u16> {
+    let position = model.run().position(model.view.viewport.axis, step);
+    let x = plot.x + model.span().column(position, usize::from(plot.width))? as u16;
+    for y in plot.top()..plot.bottom() {
+        // The curves stay visible.
+        if buffer.cell((x, y)).is_some_and(|cell| cell.symbol() == " ") {
+            put(buffer, plot, x, y, "│", model.theme.cursor);
+        }
+    }
+    Some(x)
 }
 
 fn rows(model: &Model, step: u64) -> Vec<Row> {

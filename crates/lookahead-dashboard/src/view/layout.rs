@@ -2,6 +2,7 @@
 
 use ratatui::layout::{Constraint, Layout as Split, Rect};
 
+use super::grid_page::GridPage;
 use crate::chart::Chart;
 use crate::model::Model;
 use crate::run::Run;
@@ -23,6 +24,8 @@ pub(crate) struct Layout {
     /// The columns of the chart that have data, over all of its rows.
     pub(crate) plot: Rect,
     pub(crate) small: Vec<(Chart, Rect)>,
+    /// Instead of `chart` and `small`, which then are its selected cell and empty.
+    pub(crate) grid: GridPage,
     /// The lines of the list of runs, without its frame.
     pub(crate) runs: Rect,
     /// The run in its first line.
@@ -43,10 +46,15 @@ pub(crate) fn layout(model: &Model) -> Layout {
 pub(crate) fn layout_in(model: &Model, area: Rect) -> Layout {
     let mut found = match (area.width, area.height) {
         (70.., 20..) => full(model, area),
-        (40.., 12..) => small(area),
+        (40.., 12..) => small(model, area),
         _ => Layout { line: area, ..Layout::default() },
     };
-    let inside = if found.framed { inner(found.chart) } else { found.chart };
+    let cells = &found.grid.cells;
+    if let Some((_, cell)) = cells.iter().find(|(chart, _)| *chart == model.view.chart) {
+        found.chart = *cell;
+    }
+    let framed = found.framed || !cells.is_empty();
+    let inside = if framed { inner(found.chart) } else { found.chart };
     let margin = MARGIN.min(inside.width);
     found.plot = Rect { x: inside.x + margin, width: inside.width - margin, ..inside };
     found
@@ -62,17 +70,26 @@ pub(crate) fn inner(area: Rect) -> Rect {
     }
 }
 
-/// The chart, over one line of numbers.
-fn small(area: Rect) -> Layout {
+/// The chart or the grid, over one line of numbers.
+fn small(model: &Model, area: Rect) -> Layout {
     let [chart, line] = Split::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
+    if model.arrangement.grid {
+        return Layout { grid: GridPage::new(model, chart), line, ..Layout::default() };
+    }
     Layout { chart, line, ..Layout::default() }
 }
 
-/// Header, charts beside the numbers, messages, footer.
+/// Header, charts beside the numbers, messages, footer; the grid has the room of the numbers and messages too.
 fn full(model: &Model, area: Rect) -> Layout {
     let [header, body, footer] =
         Split::vertical([Constraint::Length(2), Constraint::Fill(1), Constraint::Length(1)])
             .areas(area);
+    if model.arrangement.grid {
+        let (runs, first_run, rest) = list_of_runs(model, body);
+        let grid = GridPage::new(model, rest);
+        let framed = true;
+        return Layout { header, framed, grid, runs, first_run, footer, ..Layout::default() };
+    }
     let numbers = Constraint::Length(if area.width >= 100 { 38 } else { 30 });
     let across = |area| Split::horizontal([Constraint::Fill(1), numbers]).areas(area);
     let down =

@@ -59,7 +59,7 @@ pub(super) fn looks_of_weights(model: &Model) -> [(Style, &'static str); 2] {
 }
 
 /// The value of a line: at the cursor, or the newest.
-fn value(model: &Model, chart: Chart, line: &Series) -> String {
+pub(super) fn value(model: &Model, chart: Chart, line: &Series) -> String {
     let value = match (line.decay, model.view.cursor) {
         (Some(decay), None) => smoothing::newest_mean(line.history, decay),
         (None, None) => line.history.newest(),

@@ -11,6 +11,8 @@ mod columns;
 mod cursor;
 mod cycle;
 mod footer;
+mod grid;
+mod grid_page;
 mod header;
 mod help;
 pub(crate) mod layout;
@@ -33,7 +35,7 @@ use ratatui::layout::Rect;
 
 use crate::model::Model;
 use crate::model::dialogs::Overlay;
-use layout::layout_in;
+use layout::{Layout, layout_in};
 use scale::Scales;
 
 /// Draws the whole screen; returns the scales of the charts, for the next frame.
@@ -49,23 +51,21 @@ pub(crate) fn view(model: &Model, frame: &mut Frame) -> Scales {
 
 fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Scales {
     let panes = layout_in(model, area);
-    let mut scales = Vec::new();
     if !panes.line.is_empty() {
         status_line::draw(model, panes.line, !panes.chart.is_empty(), buffer);
     }
     if panes.framed {
         header::draw(model, panes.header, buffer);
         runs::draw(model, &panes, buffer);
-        scales.push((model.view.chart, chart::draw_framed(model, panes.chart, buffer)));
-        for (chart, area) in &panes.small {
-            scales.push((*chart, chart::draw_small(model, *chart, *area, buffer)));
-        }
         messages::draw(model, panes.messages, buffer);
         stats::draw(model, panes.numbers, buffer);
         footer::draw(model, panes.footer, buffer);
-    } else {
-        scales.push((model.view.chart, chart::draw(model, panes.chart, buffer)));
     }
+    let scales = if model.arrangement.grid {
+        grid::draw(model, &panes.grid, area, buffer)
+    } else {
+        draw_charts(model, &panes, buffer)
+    };
     match &model.dialogs.overlay {
         Some(Overlay::Help(from)) => help::draw(model, *from, area, buffer),
         Some(Overlay::Messages(list)) => messages::draw_all(model, list, area, buffer),
@@ -73,5 +73,20 @@ fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Scales {
     }
     notice::draw(model, area, buffer);
     prompt::draw(model, area, buffer);
-    scales.into_iter().filter_map(|(chart, scale)| Some((chart, scale?))).collect()
+    scales
+}
+
+/// Draws the chart that the keys refer to, and the small ones below it.
+fn draw_charts(model: &Model, panes: &Layout, buffer: &mut Buffer) -> Scales {
+    let chart = model.view.chart;
+    let scale = if panes.framed {
+        chart::draw_framed(model, panes.chart, buffer)
+    } else {
+        chart::draw(model, panes.chart, buffer)
+    };
+    let mut scales: Scales = scale.map(|scale| (chart, scale)).into_iter().collect();
+    scales.extend(panes.small.iter().filter_map(|(chart, area)| {
+        Some((*chart, chart::draw_small(model, *chart, *area, buffer)?))
+    }));
+    scales
 }

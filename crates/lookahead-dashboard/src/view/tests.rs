@@ -1,6 +1,7 @@
 //! Whole screens: as text against `snapshots/`, and their styles, which snapshots don't contain.
 //! `INSTA_UPDATE=always cargo test` regenerates the snapshots; look at them before committing.
 
+mod grid;
 mod metrics;
 mod plots;
 mod scalars;

@@ -36,12 +36,13 @@ const TRAINING: Picture = Picture {
     part: 0.6,
 };
 
-const PICTURES: [Picture; 8] = [
+const PICTURES: [Picture; 9] = [
     TRAINING,
     Picture { name: "training-200x60", size: (200, 60), ..TRAINING },
     Picture { name: "training-80x24", size: (80, 24), ..TRAINING },
     Picture { name: "training-40x12", size: (40, 12), ..TRAINING },
     Picture { name: "training-20x6", size: (20, 6), ..TRAINING },
+    Picture { name: "grid", keys: &[KeyCode::Char('g')], ..TRAINING },
     Picture { name: "cycles", keys: &[KeyCode::Char('4')], ..TRAINING },
     Picture {
         name: "compared",
@@ -70,7 +71,7 @@ fn folder() -> PathBuf {
 }
 
 fn draw(picture: &Picture) -> String {
-    let options = Options { theme: picture.theme, ascii: false, mouse: false };
+    let options = Options { theme: picture.theme, ascii: false, mouse: false, folder: None };
     let (width, height) = picture.size;
     let mut dashboard = Offscreen::new(picture.runs, &options, width, height);
     for (index, run) in picture.runs.iter().enumerate() {

@@ -11,6 +11,8 @@ use portable_pty::{Child, CommandBuilder};
 use crate::pty::{Pty, step, wait_until};
 
 const ROLE: &str = "LOOKAHEAD_DASHBOARD_TEST_ROLE";
+/// A folder whose arrangement of charts is remembered.
+const FOLDER: &str = "LOOKAHEAD_DASHBOARD_TEST_FOLDER";
 const REPORT: &str = "LOOKAHEAD_DASHBOARD_TEST_REPORT";
 
 #[test]
@@ -18,7 +20,8 @@ const REPORT: &str = "LOOKAHEAD_DASHBOARD_TEST_REPORT";
 fn child() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let report = |text: String| std::fs::write(std::env::var(REPORT).unwrap(), text).unwrap();
-    let dashboard = spawn(Options::default()).unwrap();
+    let folder = std::env::var_os(FOLDER).map(PathBuf::from);
+    let dashboard = spawn(Options { folder, ..Options::default() }).unwrap();
     let start = Instant::now();
     let mut number = 0;
     loop {
@@ -77,6 +80,11 @@ struct Terminal {
 
 impl Terminal {
     fn start(role: &str, reads: bool) -> Self {
+        Terminal::start_on(role, reads, None)
+    }
+
+    /// With a folder that has both the run and the user's state.
+    fn start_on(role: &str, reads: bool, folder: Option<&Path>) -> Self {
         let temp = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let name = format!("dashboard-{}-{}", std::process::id(), role.replace(' ', "-"));
         let report = temp.join(name);
@@ -87,6 +95,10 @@ impl Terminal {
         command.args(["--exact", "terminal::child", "--ignored", "--nocapture"]);
         command.env(ROLE, role);
         command.env(REPORT, &report);
+        if let Some(folder) = folder {
+            command.env(FOLDER, folder);
+            command.env("XDG_STATE_HOME", folder);
+        }
         command.cwd(temp);
         let (pty, child) = Pty::start(command, reads);
         Terminal { pty, child, report }
@@ -148,6 +160,32 @@ fn a_second_ctrl_c_restores_it_and_exits_with_130() {
     terminal.pty.press("\x03");
     terminal.pty.wait_for("stopping: saving a checkpoint…  Ctrl-C again");
     terminal.pty.press("\x03");
+    assert_eq!(terminal.end().0, 130);
+}
+
+#[test]
+fn the_grid_is_there_again_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || Terminal::start_on("interrupt", true, Some(folder.path()));
+    let mut terminal = start();
+    terminal.pty.wait_until_up();
+    terminal.pty.press("g/loss\r*");
+    terminal.pty.wait_for("1* loss");
+    terminal.pty.press("\x03\x03");
+    assert_eq!(terminal.end().0, 130);
+    let mut terminal = start();
+    terminal.pty.wait_for("filter “loss”");
+    terminal.pty.wait_for("1* loss");
+    let files: Vec<_> =
+        std::fs::read_dir(folder.path().join("lookahead/charts")).unwrap().collect();
+    let [Ok(file)] = &files[..] else { panic!("{files:?}") };
+    std::fs::write(file.path(), "{ broken").unwrap();
+    terminal.pty.press("\x03\x03");
+    assert_eq!(terminal.end().0, 130);
+    let mut terminal = start();
+    terminal.pty.wait_until_up();
+    terminal.pty.wait_for("is ignored");
+    terminal.pty.press("\x03\x03");
     assert_eq!(terminal.end().0, 130);
 }
 

@@ -88,8 +88,7 @@ fn names_of_any_characters_are_shown_safely() {
             }
         }
     }
-    model.view.chart =
-        Chart::Scalar(model.scalar_names.iter().position(|name| name == "\u{202e}abc").unwrap());
+    model.view.chart = Chart::Scalar(model.scalar_names.index_of("\u{202e}abc").unwrap());
     assert_shows(&shown(&model, 120, 36), &["\\u{202e}abc"]);
 }
 
