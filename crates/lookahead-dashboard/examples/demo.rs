@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 Command::Continue => paused = false,
                 Command::Checkpoint => send(step, checkpoint(step)),
                 Command::Stop => status = Status::Stopped,
-                Command::Set(_) => {}
+                Command::RollBack | Command::Set(_) => {}
             }
             match &command {
                 Command::Pause => send(step, Event::Paused),

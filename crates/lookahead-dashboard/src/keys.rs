@@ -5,7 +5,7 @@ use lookahead_run::command::Command;
 
 use crate::chart::Chart;
 use crate::message::Effect;
-use crate::model::dialogs::{MessageList, Overlay, Question};
+use crate::model::dialogs::{Asked, MessageList, Overlay, Question};
 use crate::model::{Model, Role};
 use crate::prompt::{Prompt, Purpose};
 use crate::smoothing::DECAYS;
@@ -107,6 +107,8 @@ pub(crate) static KEYS: &[Binding] = &[
     bind(Charts, &[Char('s')], Act(stop),
         "Save a checkpoint and stop; `lookahead resume` continues from it. `lookahead watch` asks first.")
         .command("stop"),
+    bind(Charts, &[Char('R')], Act(roll_back),
+        "Set the fast weights back to the slow ones, and continue from there; asks first."),
     bind(Anywhere, &[Char('q')], Change(|model| model.exit.quit = true),
         "Leave the dashboard; the training continues, and `lookahead watch` shows it again.")
         .footer("quit"),
@@ -192,10 +194,20 @@ fn toggle_pause(model: &mut Model) -> Vec<Effect> {
 fn stop(model: &mut Model) -> Vec<Effect> {
     // The run may be someone else's, and one wrong key would stop it.
     if model.role == Role::Watcher && model.run().accepts_commands() {
-        model.dialogs.question = Some(Question { run: model.selected, seen: false });
+        model.dialogs.question =
+            Some(Question { run: model.selected, asks: Asked::Stop, seen: false });
         return Vec::new();
     }
     send(model, Command::Stop)
+}
+
+fn roll_back(model: &mut Model) -> Vec<Effect> {
+    if !model.run().accepts_commands() {
+        return send(model, Command::RollBack);
+    }
+    model.dialogs.question =
+        Some(Question { run: model.selected, asks: Asked::RollBack, seen: false });
+    Vec::new()
 }
 
 fn interrupt(model: &mut Model) -> Vec<Effect> {
@@ -294,7 +306,11 @@ pub(crate) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     if let Some(question) = model.dialogs.question.take() {
         let yes = matches!(key.code, KeyCode::Char('y' | 'Y') | KeyCode::Enter);
         if yes && question.seen && key.modifiers.difference(KeyModifiers::SHIFT).is_empty() {
-            return send_to(model, question.run, Command::Stop);
+            let command = match question.asks {
+                Asked::Stop => Command::Stop,
+                Asked::RollBack => Command::RollBack,
+            };
+            return send_to(model, question.run, command);
         }
     }
     let place = if model.dialogs.overlay.is_some() { List } else { Charts };

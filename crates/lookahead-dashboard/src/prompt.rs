@@ -106,8 +106,18 @@ impl Prompt {
 }
 
 /// The words of commands.
-const WORDS: [&str; 9] =
-    ["set", "pause", "continue", "checkpoint", "stop", "goto", "smooth", "save", "quit"];
+const WORDS: [&str; 10] = [
+    "set",
+    "pause",
+    "continue",
+    "checkpoint",
+    "stop",
+    "roll-back",
+    "goto",
+    "smooth",
+    "save",
+    "quit",
+];
 /// The settings of a run that can be changed.
 const KEYS: [&str; 4] = ["optimizer.lr", "lookahead.k", "lookahead.alpha", "probe.every_syncs"];
 
@@ -144,6 +154,7 @@ pub(crate) fn parse(text: &str) -> Result<PromptCommand, String> {
         "pause" => alone(PromptCommand::Run(Command::Pause)),
         "continue" => alone(PromptCommand::Run(Command::Continue)),
         "checkpoint" => alone(PromptCommand::Run(Command::Checkpoint)),
+        "roll-back" => alone(PromptCommand::Run(Command::RollBack)),
         "stop" => alone(PromptCommand::Run(Command::Stop)),
         "quit" | "q" => alone(PromptCommand::Quit),
         "goto" => rest

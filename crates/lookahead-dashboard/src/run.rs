@@ -251,7 +251,8 @@ impl Run {
             Event::Note(event) => self.note(time, Severity::Info, &event.message),
             Event::Warning(warning) => self.note(time, Severity::Warning, &warning.message),
             Event::RunEnded(end) => self.apply_end(time, end),
-            Event::Unknown => {}
+            // The warning that comes with each has the sentence.
+            Event::RolledBack(_) | Event::Stalled(_) | Event::Unknown => {}
         }
     }
 

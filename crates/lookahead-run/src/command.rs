@@ -17,6 +17,8 @@ pub enum Command {
     Checkpoint,
     /// Save a checkpoint and end the run.
     Stop,
+    /// Set the fast weights back to the slow ones, and continue from there.
+    RollBack,
     /// Change a setting.
     Set(Setting),
 }

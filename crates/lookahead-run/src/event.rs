@@ -24,6 +24,7 @@ mod parse;
 mod scalars;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 use std::collections::BTreeMap;
 
@@ -35,6 +36,7 @@ pub use info::{
 };
 pub(crate) use parse::parse;
 pub use scalars::Scalars;
+pub use trouble::{RollBackCause, RolledBack, Stalled};
 
 /// Version of the event format, written in `run_started` and `resumed`.
 pub const FORMAT: u32 = 1;
@@ -91,6 +93,10 @@ pub enum Event {
     Continued,
     /// Settings were changed during training, on request.
     Changed(Changed),
+    /// The fast weights went back to the slow ones. A warning with a sentence comes with it.
+    RolledBack(RolledBack),
+    /// A step takes far longer than usual, and has not ended. A warning with a sentence comes with it.
+    Stalled(Stalled),
     /// The process was stopped by a signal for a while, for example by Ctrl-Z.
     Suspended(Suspended),
     /// How the time of the last steps was spent.
@@ -436,6 +442,8 @@ impl RunEnded {
 pub enum Reason {
     /// `train.patience` evaluations on validation data came without a better one.
     EarlyStopping,
+    /// The watchdog, or another hook of the program, ended it: the message has the cause.
+    Watchdog,
     /// A reason of a later version.
     #[serde(other)]
     Unknown,

@@ -279,6 +279,11 @@ pub enum CtlCommand {
     /// Save a checkpoint and end the run
     #[command(after_help = examples(&["ctl stop", "ctl digits stop"]))]
     Stop,
+    /// Set the fast weights back to the slow ones, and continue from there
+    ///
+    /// The steps since the last sync are dropped; the learning rate and the count of steps stay.
+    #[command(after_help = examples(&["ctl roll-back", "ctl digits roll-back"]))]
+    RollBack,
     /// Show the run's state, or how it ended
     #[command(after_help = examples(&["ctl status", "ctl digits status --json"]))]
     Status {

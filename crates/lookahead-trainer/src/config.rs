@@ -10,7 +10,7 @@
 //! | [`train`], [`optimizer`], `lookahead`, [`schedule`] | how long, from which seed, on which device; with which optimizer |
 //! | [`groups`] | parameter groups with options of their own |
 //! | [`kinds`] | each kind of data, model and optimizer has a type for its keys |
-//! | [`averaging`], [`probe`], [`checkpoint`], [`log`], [`distributed`] | what happens during the training |
+//! | [`averaging`], [`probe`], [`checkpoint`], [`log`], [`watchdog`], [`distributed`] | what happens during the training |
 //! | [`overrides`] | `--set KEY=VALUE` |
 //! | [`mutable_keys`] | which keys may change during a run |
 //! | [`key`], [`keys`], [`bounds`] | what each key does, and what is allowed: the texts of help, messages and documentation |
@@ -39,6 +39,7 @@ pub mod probe;
 pub mod schedule;
 pub mod task;
 pub mod train;
+pub mod watchdog;
 
 use std::fmt;
 use std::ops::Range;
@@ -65,6 +66,7 @@ use probe::ProbeConfig;
 use schedule::ScheduleConfig;
 use task::TaskConfig;
 use train::TrainConfig;
+use watchdog::WatchdogConfig;
 
 use crate::file_kind;
 use crate::usage::UsageError;
@@ -101,6 +103,9 @@ pub struct Config {
     /// What is written besides the event log.
     #[serde(skip_serializing_if = "LogConfig::is_default")]
     pub log: LogConfig,
+    /// What to do about a training that goes wrong.
+    #[serde(skip_serializing_if = "WatchdogConfig::is_default")]
+    pub watchdog: WatchdogConfig,
     /// One run in several processes.
     pub distributed: DistributedConfig,
 }
@@ -293,6 +298,7 @@ impl Config {
         self.train.resolve(kinds, &self.task, task)?;
         self.distributed.check(self.lookahead.as_ref())?;
         self.averaging.check_processes(self.distributed.mode)?;
+        self.watchdog.resolve(self.lookahead.as_ref())?;
         self.check_loss_reading()?;
         self.resolve_validation()
     }
@@ -340,6 +346,7 @@ impl Config {
     /// Whether a step can be taken before the loss of the previous one is known.
     pub fn losses_may_wait(&self) -> bool {
         self.lookahead.as_ref().is_none_or(|lookahead| lookahead.non_finite == NonFinite::Error)
+            && self.watchdog.rolling_back().is_none()
     }
 
     fn check_loss_reading(&self) -> Result<(), ConfigIssue> {
@@ -347,12 +354,15 @@ impl Config {
         if every <= 1 || self.losses_may_wait() {
             return Ok(());
         }
+        let policy = match self.watchdog.rolling_back() {
+            Some(key) => format!("`{key}` is `roll_back`"),
+            None => "`lookahead.non_finite` is not `error`".to_owned(),
+        };
         Err(ConfigIssue::new(
             "train.read_loss_every",
             format!(
-                "`train.read_loss_every` is {every}, but `lookahead.non_finite` is not `error`: a policy that \
-                 drops a step by its loss must know the loss in that step. Set `train.read_loss_every` to 1, or \
-                 remove it."
+                "`train.read_loss_every` is {every}, but {policy}: a policy that drops a step by its loss must know the \
+                 loss in that step. Set `train.read_loss_every` to 1, or remove it."
             ),
         ))
     }

@@ -183,12 +183,23 @@ impl Controls {
         pending.or_else(|| self.keys.try_recv().ok()).or_else(|| self.remote.try_recv().ok())
     }
 
+    /// Whether a command is among the requests that wait, which it then leaves.
+    pub(crate) fn take(&mut self, command: &Command) -> bool {
+        self.collect_pending();
+        let place = self.pending.iter().position(|pending| pending == command);
+        place.and_then(|place| self.pending.remove(place)).is_some()
+    }
+
     /// Whether a request to stop is among those that wait; the others keep their order.
     pub(crate) fn stop_is_requested(&mut self) -> bool {
+        self.collect_pending();
+        self.signalled.load(Ordering::Relaxed) || self.pending.contains(&Command::Stop)
+    }
+
+    fn collect_pending(&mut self) {
         // The rest stays in the channels, so that their senders notice.
         let room = MOST_PENDING.saturating_sub(self.pending.len());
         self.pending.extend(self.keys.try_iter().chain(self.remote.try_iter()).take(room));
-        self.signalled.load(Ordering::Relaxed) || self.pending.contains(&Command::Stop)
     }
 
     /// Waits for the next request. A closed dashboard is reported once.
@@ -266,7 +277,7 @@ fn listen(
 }
 
 /// Ends the process at once: no destructor of libtorch may run while other threads compute.
-fn leave(status: i32) {
+pub(crate) fn leave(status: i32) {
     lookahead_dashboard::restore_terminal();
     flush_briefly();
     signal_hook::low_level::exit(status);

@@ -4,6 +4,7 @@
 //! in each step if gradients are averaged; at evaluations, which they share; and at checkpoints, which rank 0
 //! writes. A request to one of them is carried out by all, at the start of a cycle.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +32,8 @@ pub(crate) struct ControlFlags {
     pub(crate) stop: bool,
     pub(crate) checkpoint: bool,
     pub(crate) pause: bool,
+    /// Rank 0 has settings for all.
+    pub(crate) settings: bool,
 }
 
 /// The processes of a run, and which of them this one is.
@@ -43,7 +46,7 @@ pub struct WorkerGroup {
     buffers: Buckets,
     local_rank: usize,
     /// Time spent on averaging since the last report.
-    wait: Duration,
+    wait: Cell<Duration>,
 }
 
 /// Keys in which processes may differ besides paths, since they are about the machine.
@@ -58,7 +61,7 @@ impl WorkerGroup {
     fn new(group: Arc<ProcessGroup>, config: &DistributedConfig, local_rank: usize) -> Self {
         let gradients = GradientAverage::new(group.clone());
         let (mode, wire) = (config.mode, config.wire);
-        let (buffers, wait) = (Buckets::default(), Duration::ZERO);
+        let (buffers, wait) = (Buckets::default(), Cell::default());
         WorkerGroup { group, mode, wire, gradients, buffers, local_rank, wait }
     }
 
@@ -206,6 +209,9 @@ impl WorkerGroup {
 
     /// Whether `flag` is set in any process.
     pub(crate) fn any(&self, flag: bool) -> anyhow::Result<bool> {
+        if self.is_single() {
+            return Ok(flag);
+        }
         let flags = ControlFlags { stop: flag, ..ControlFlags::default() };
         Ok(self.all_reduce_flags(flags)?.stop)
     }
@@ -216,12 +222,13 @@ impl WorkerGroup {
         own: ControlFlags,
         report: &[f64],
     ) -> anyhow::Result<(ControlFlags, Vec<Vec<f64>>)> {
-        let ControlFlags { stop, checkpoint, pause } = own;
-        let flags = [stop, checkpoint, pause].map(|flag| f64::from(u8::from(flag)));
+        let ControlFlags { stop, checkpoint, pause, settings } = own;
+        let flags = [stop, checkpoint, pause, settings].map(|flag| f64::from(u8::from(flag)));
         let mut all = self.group.all_gather(&[&flags, report].concat())?;
         let any = |i: usize| all.iter().any(|flags| flags[i] != 0.0);
-        let flags = ControlFlags { stop: any(0), checkpoint: any(1), pause: any(2) };
-        all.iter_mut().for_each(|values| drop(values.drain(..3)));
+        let (stop, checkpoint, pause, settings) = (any(0), any(1), any(2), any(3));
+        all.iter_mut().for_each(|values| drop(values.drain(..flags.len())));
+        let flags = ControlFlags { stop, checkpoint, pause, settings };
         Ok((flags, all))
     }
 
@@ -241,12 +248,21 @@ impl WorkerGroup {
 
     /// Counts time that was spent on averaging.
     pub(crate) fn add_wait(&mut self, time: Duration) {
-        self.wait += time;
+        *self.wait.get_mut() += time;
     }
 
     /// The time spent on averaging since the last call.
     pub(crate) fn take_wait(&mut self) -> Duration {
-        std::mem::take(&mut self.wait)
+        self.wait.take()
+    }
+
+    /// The means of numbers over the processes, which must give equally many. Waiting counts as that of an average.
+    pub(crate) fn means(&self, own: &[f64]) -> anyhow::Result<Vec<f64>> {
+        let started = Instant::now();
+        let all = self.group.all_gather(own)?;
+        self.wait.set(self.wait.get() + started.elapsed());
+        let mean = |i: usize| all.iter().map(|of| of[i]).sum::<f64>() / all.len() as f64;
+        Ok((0..own.len()).map(mean).collect())
     }
 
     /// Numbers of each process, in the order of ranks.
@@ -273,7 +289,7 @@ impl WorkerGroup {
         if self.mode == DistributedMode::DataParallel {
             let started = Instant::now();
             self.gradients.average(parameters, weight)?;
-            self.wait += started.elapsed();
+            *self.wait.get_mut() += started.elapsed();
         }
         Ok(())
     }

@@ -7,16 +7,19 @@
 //! | `tensorboard` | the event file for TensorBoard |
 //! | `lines` | an event as a line of text |
 //! | `bar` | a progress bar, with lines above it |
+//! | `sink` | events of another thread |
 //! | `readers` | whether the output is being read |
 
 mod bar;
 pub(crate) mod lines;
 mod log;
 mod readers;
+pub(crate) mod sink;
 mod tensorboard;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -39,6 +42,7 @@ pub(crate) use lines::Lines;
 use lines::WARNING;
 use log::Log;
 use readers::Reader;
+use sink::{EventSink, lock};
 use tensorboard::TensorBoard;
 
 /// Whether stderr is a terminal on which this program may draw.
@@ -62,8 +66,8 @@ pub struct Show {
 /// The log, and the screen.
 #[derive(Debug)]
 pub struct Observer {
-    /// None in a process that keeps no record.
-    log: Option<Log>,
+    /// Its log is none in a process that keeps no record. Another thread may have a copy.
+    sink: EventSink,
     /// If the run writes a file for it.
     tensorboard: Option<TensorBoard>,
     dashboard: Option<Dashboard>,
@@ -122,7 +126,7 @@ impl Observer {
     /// # Errors
     /// If the log can't be opened.
     pub fn new(folder: &RunFolder, show: &Show) -> anyhow::Result<Self> {
-        let log = Log::new(folder.open_log()?);
+        let log = Arc::new(Mutex::new(Log::new(folder.open_log()?)));
         let mut dashboard = None;
         // Lines that come later would land on the dashboard's screen.
         console::finish();
@@ -146,7 +150,7 @@ impl Observer {
         });
         let json = json.transpose().context("The events can't be written to standard output.")?;
         let mut observer = Observer::empty(show.quiet);
-        observer.log = Some(log);
+        observer.sink.log = Some(log);
         observer.dashboard = dashboard;
         observer.lines = Lines::new(every);
         observer.bar = bar;
@@ -167,7 +171,7 @@ impl Observer {
 
     fn empty(quiet: bool) -> Self {
         Observer {
-            log: None,
+            sink: EventSink::default(),
             tensorboard: None,
             dashboard: None,
             lines: Lines::new(Some(EVERY)),
@@ -249,6 +253,7 @@ impl Observer {
             self.losses.0 += step.loss;
             self.losses.1 += 1;
         }
+        self.sink.take_unshown().iter().for_each(|record| self.show(record));
         self.watch_readers(&record);
         self.publish_now(&record);
         self.recent.push(record);
@@ -261,7 +266,7 @@ impl Observer {
 
     fn publish_now(&mut self, record: &Record) {
         let trouble = self.tensorboard.as_mut().and_then(|file| file.add(record));
-        let warning = self.log.as_mut().and_then(|log| log.write(record));
+        let warning = self.sink.log.as_ref().and_then(|log| lock(log).write(record));
         self.show(record);
         if let Some(warning) = warning {
             self.show(&warning);
@@ -296,7 +301,7 @@ impl Observer {
     /// Writes all that was recorded: before a long operation, and before a checkpoint, which must not be there without
     /// the events before it.
     pub fn write(&mut self) {
-        if let Some(warning) = self.log.as_mut().and_then(Log::write_buffered) {
+        if let Some(warning) = self.sink.log.as_ref().and_then(|log| lock(log).write_buffered()) {
             self.show(&warning);
         }
         let trouble = self.tensorboard.as_mut().and_then(TensorBoard::write);
@@ -393,7 +398,7 @@ impl Observer {
     /// # Errors
     /// If the disk refuses.
     pub fn rewind_log(&mut self, step: u64) -> lookahead_run::Result<()> {
-        self.log.as_mut().map_or(Ok(()), |log| log.rewind_to(step))
+        self.sink.log.as_ref().map_or(Ok(()), |log| lock(log).rewind_to(step))
     }
 
     /// A handle by which another thread makes sure that what was recorded survives a power cut.
@@ -401,8 +406,13 @@ impl Observer {
     /// # Errors
     /// If this process keeps no log.
     pub fn syncer(&self) -> anyhow::Result<LogSyncer> {
-        let log = self.log.as_ref().context("This process keeps no event log.")?;
-        Ok(log.syncer())
+        let log = self.sink.log.as_ref().context("This process keeps no event log.")?;
+        Ok(lock(log).syncer())
+    }
+
+    /// A handle by which another thread records events.
+    pub(crate) fn sink(&self) -> EventSink {
+        EventSink { has_dashboard: self.dashboard.is_some(), ..self.sink.clone() }
     }
 
     /// Writes the events that wait for the log, with as many attempts as for the last checkpoint.
@@ -410,7 +420,7 @@ impl Observer {
     /// # Errors
     /// If some are lost.
     pub fn finish(&mut self) -> anyhow::Result<()> {
-        self.log.as_mut().map_or(Ok(()), Log::finish)
+        self.sink.log.as_ref().map_or(Ok(()), |log| lock(log).finish())
     }
 
     /// Restores the terminal, and leaves the last picture and the outcome in its scrollback.

@@ -63,26 +63,32 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.inner.join_new_parameters()?;
         let trained = trained(self.inner.parameters(), group)?;
         let norm = clipping::clip_norm(trained, max, self.settings.path)?;
+        // A process that rolled back alone would no longer be in step with the others.
+        let finite = match self.settings.config.non_finite {
+            NonFinite::RollBack => self.all_agree(norm.is_finite())?,
+            _ => norm.is_finite(),
+        };
         // Another group may be finite; a step looks at all gradients then.
-        self.unclipped = !norm.is_finite() || self.unclipped && group.is_some();
+        self.unclipped = !finite || self.unclipped && group.is_some();
         Ok(norm)
     }
 
     /// Whether a step may be taken although the gradients could not be clipped: only if they are finite by now.
     /// Otherwise applies the policy.
     pub(super) fn may_step_unclipped(&mut self) -> Result<bool> {
-        let Some(name) = self.find_non_finite_gradient()? else {
+        let found = self.find_non_finite_gradient()?;
+        let rolls_back = self.settings.config.non_finite == NonFinite::RollBack;
+        if rolls_back && !self.all_agree(found.is_none())? {
+            self.non_finite_count += 1;
+            self.roll_back()?;
+            return Ok(false);
+        }
+        let Some(name) = found else {
             self.unclipped = false;
             return Ok(true);
         };
-        // A process that rolled back alone would no longer be in step with the others.
-        if self.settings.config.non_finite != NonFinite::RollBack || self.has_others() {
-            let what = "it could not be clipped by its norm, and the step was not taken";
-            return Err(Error::NonFiniteGradient { name, what });
-        }
-        self.non_finite_count += 1;
-        self.roll_back()?;
-        Ok(false)
+        let what = "it could not be clipped by its norm, and the step was not taken";
+        Err(Error::NonFiniteGradient { name, what })
     }
 
     /// The variables that take gradients.

@@ -20,12 +20,22 @@ pub(crate) struct MessageList {
     pub(crate) search: Option<String>,
 }
 
-/// The question whether to stop a run of another process.
+/// The question before a command that a wrong key should not send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Question {
     pub(crate) run: usize,
+    pub(crate) asks: Asked,
     /// It was drawn, so that a key can be an answer to it.
     pub(crate) seen: bool,
+}
+
+/// What a question asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// To stop a run of another process.
+    Stop,
+    /// To set the fast weights back to the slow ones.
+    RollBack,
 }
 
 #[derive(Debug, Default)]

@@ -26,6 +26,7 @@ impl PendingCommands {
             Command::Continue => self.transition = Some(Transition::Continue),
             Command::Checkpoint => self.checkpoint = true,
             Command::Stop => (self.stop, self.transition) = (true, None),
+            Command::RollBack => {}
             Command::Set(setting) => self.setting = Some(setting.key.clone()),
         }
     }
@@ -36,6 +37,7 @@ impl PendingCommands {
             Command::Pause | Command::Continue => self.transition = None,
             Command::Checkpoint => self.checkpoint = false,
             Command::Stop => self.stop = false,
+            Command::RollBack => {}
             Command::Set(_) => self.setting = None,
         }
     }

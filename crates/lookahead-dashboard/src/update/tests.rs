@@ -145,6 +145,19 @@ fn a_watcher_confirms_before_it_stops_a_run() {
 }
 
 #[test]
+fn a_roll_back_is_confirmed_by_the_trainer_too() {
+    for mut session in [Session(fixture::three()), Session::of_run(3)] {
+        assert_eq!(session.press("R"), []);
+        session.dialogs.question.as_mut().unwrap().seen = true;
+        assert_eq!(session.press("n"), [], "any other key");
+        assert_eq!(session.press("R"), []);
+        session.dialogs.question.as_mut().unwrap().seen = true;
+        let sent = session.press("y");
+        assert!(matches!(&sent[..], [Effect::Send { command: Command::RollBack, .. }]), "{sent:?}");
+    }
+}
+
+#[test]
 fn a_paste_never_acts_as_keys() {
     let mut session = Session::of_run(3);
     assert_eq!(session.send(Message::Paste("this stops\nq".into())), []);

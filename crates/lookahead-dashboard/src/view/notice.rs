@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::cells::put_lines_up;
 use crate::format;
 use crate::model::Model;
-use crate::model::dialogs::Question;
+use crate::model::dialogs::{Asked, Question};
 
 const ROWS: usize = 6;
 
@@ -23,10 +23,16 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     put_lines_up(buffer, area, bottom, &lines, model.theme.warning);
 }
 
-/// The question before a run of another process is stopped.
+/// The question, with what each answer does.
 fn of_question(model: &Model, question: &Question) -> String {
     let name = model.runs.get(question.run).map_or("", |run| &run.name);
-    format!(
-        "Another process trains {name}. Press y to save a checkpoint and stop it; any other key leaves it running."
-    )
+    match question.asks {
+        Asked::Stop => format!(
+            "Another process trains {name}. Press y to save a checkpoint and stop it; any other key leaves it running."
+        ),
+        Asked::RollBack => format!(
+            "Press y to set the fast weights of {name} back to the slow ones, which drops the steps of this cycle; any \
+             other key changes nothing."
+        ),
+    }
 }

@@ -16,9 +16,10 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let (sign, hint) = match prompt.purpose {
         Purpose::Search => ("/", " words in messages"),
         Purpose::Filter => ("/", " words in the names of charts; none for all charts"),
-        Purpose::Command => {
-            (":", " set KEY=VALUE, pause, continue, checkpoint, stop, goto STEP, smooth β, save")
-        }
+        Purpose::Command => (
+            ":",
+            " set KEY=VALUE, pause, continue, checkpoint, stop, roll-back, goto STEP, smooth β, save",
+        ),
     };
     let x = put(buffer, area, area.x, y, sign, theme.strong);
     // Scrolled to the cursor if the line is too long.

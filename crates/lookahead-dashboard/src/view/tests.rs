@@ -21,7 +21,7 @@ use crate::chart::Chart;
 use crate::fixture::{self, START, feed, record};
 use crate::message::{Message, RunUpdate};
 use crate::model::Model;
-use crate::model::dialogs::{MessageList, Overlay, Question};
+use crate::model::dialogs::{Asked, MessageList, Overlay, Question};
 use crate::prompt::{Prompt, Purpose};
 use crate::run::connection::Control;
 use crate::run::pending::Transition;
@@ -265,7 +265,7 @@ fn names_of_any_characters_leave_the_frames_whole() {
             run.name = text.clone();
             run.summary.info.iter_mut().for_each(|info| info.data = text.clone());
         });
-        model.dialogs.question = asks.then_some(Question { run: 1, seen: true });
+        model.dialogs.question = asks.then_some(Question { run: 1, asks: Asked::Stop, seen: true });
         model
     };
     let family = "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}".repeat(50);

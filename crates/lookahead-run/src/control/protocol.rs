@@ -74,7 +74,7 @@ pub fn parse(message: &[u8]) -> std::result::Result<Request, String> {
     let refused = |cause: &dyn std::fmt::Display| {
         format!(
             "The message is not a command ({cause}). Send a line like {{\"command\":\"pause\"}}, with \
-             pause, continue, checkpoint, stop or status, or \
+             pause, continue, checkpoint, stop, roll_back or status, or \
              {{\"command\":\"set\",\"key\":\"lookahead.alpha\",\"value\":0.8}}."
         )
     };

@@ -60,6 +60,11 @@ impl Requests {
                 return Err("This program saves no checkpoint on request.".to_owned());
             }
             Command::Checkpoint => self.checkpoint = true,
+            Command::RollBack => {
+                return Err(
+                    "This program has no slow weights that a request can roll back to.".to_owned()
+                );
+            }
             Command::Set(change) => {
                 let change = self.settings.check(change)?;
                 self.changes.retain(|waiting| waiting.key != change.key);

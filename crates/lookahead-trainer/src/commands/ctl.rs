@@ -24,6 +24,7 @@ pub fn ctl(arguments: &cli::Ctl) -> anyhow::Result<()> {
         CtlCommand::Continue => Command::Continue,
         CtlCommand::Checkpoint => Command::Checkpoint,
         CtlCommand::Stop => Command::Stop,
+        CtlCommand::RollBack => Command::RollBack,
         CtlCommand::Set { setting } => Command::Set(setting_of(setting)?),
         CtlCommand::Status { json } => return status(&folder, *json),
     };

@@ -1,6 +1,6 @@
 //! One run in several processes: `[distributed]`.
 
-use lookahead_core::{LookaheadConfig, NonFinite, TransferDtype};
+use lookahead_core::{LookaheadConfig, TransferDtype};
 use serde::{Deserialize, Serialize};
 
 use super::issue::ConfigIssue;
@@ -77,15 +77,6 @@ impl DistributedConfig {
             return Err(ConfigIssue::new(
                 "distributed.wire",
                 "`distributed.wire` belongs to `distributed.mode` local only. Remove it, or set that mode.",
-            ));
-        }
-        let policy = lookahead.map_or(NonFinite::Error, |own| own.non_finite);
-        if self.mode != DistributedMode::None && policy != NonFinite::Error {
-            return Err(ConfigIssue::new(
-                "lookahead.non_finite",
-                "`lookahead.non_finite` is not error, and with several processes it must be: a process that \
-                 drops a step on its own would lose the others. Set it to error, or `distributed.mode` \
-                 to none.",
             ));
         }
         Ok(())

@@ -18,6 +18,7 @@ use super::probe::{self, ProbeConfig};
 use super::schedule;
 use super::task::{self, LOSS, TaskConfig};
 use super::train::{self, TrainConfig};
+use super::watchdog::{self, WatchdogConfig};
 use super::{lookahead, mutable_keys};
 
 /// A section and its keys.
@@ -187,7 +188,7 @@ struct Known {
     defaults: fn(&str) -> Table,
 }
 
-const SECTIONS: [Known; 12] = [
+const SECTIONS: [Known; 13] = [
     Known {
         name: "data",
         about: "the data set, its batches and its validation set",
@@ -253,6 +254,12 @@ const SECTIONS: [Known; 12] = [
         about: "what is written besides the event log",
         keys: log::KEYS,
         defaults: |_| defaults::<LogConfig>(),
+    },
+    Known {
+        name: "watchdog",
+        about: "what to do about a training that goes wrong; NaN and infinity have `lookahead.non_finite`",
+        keys: watchdog::KEYS,
+        defaults: |_| defaults::<WatchdogConfig>(),
     },
     Known {
         name: "distributed",

@@ -119,7 +119,8 @@ pub(super) const KEYS: &[Key] = &[
     Key::whole(
         "read_loss_every",
         "read the losses of N steps from the device together, so that a GPU is not waited for in each step; the log \
-         is the same. 0 is 1 on the CPU and 10 on a GPU, or 1 if `lookahead.non_finite` is not `error`",
+         is the same. 0 is 1 on the CPU and 10 on a GPU, or 1 if `lookahead.non_finite` is not `error` or \
+         `[watchdog]` rolls back",
     )
     // NaN in a loss is noticed that many steps late.
     .at_least(0.0)

@@ -303,6 +303,8 @@ pub(super) fn line(record: &Record, task: &TaskInfo) -> Option<String> {
         }
         Event::Step(_) | Event::Sync(_) | Event::Probe(_) | Event::Scalars(_) => None,
         Event::Timing(_) | Event::System(_) | Event::Ranks(_) | Event::Unknown => None,
+        // The warning that comes with each has the sentence.
+        Event::RolledBack(_) | Event::Stalled(_) => None,
     }
 }
 

@@ -250,6 +250,15 @@ impl Optimizer {
         alphas.iter().try_for_each(|(group, own)| lookahead.set_alpha_of_group(*group, *own))
     }
 
+    /// Resets the moments of all trained parameters.
+    pub fn reset_moments(&mut self) -> lookahead_core::Result<()> {
+        let inner = self.inner_mut();
+        let trained = |of: &Parameter| of.tensor.requires_grad();
+        let parameters = inner.parameters().iter().enumerate().filter(|(_, of)| trained(of));
+        let parameters: Vec<usize> = parameters.map(|(i, _)| i).collect();
+        parameters.into_iter().try_for_each(|parameter| inner.reset_moments(parameter))
+    }
+
     /// Sets the learning rate.
     pub fn set_learning_rate(&mut self, lr: f64) -> lookahead_core::Result<()> {
         self.inner_mut().set_learning_rate(lr)

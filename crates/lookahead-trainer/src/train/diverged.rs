@@ -27,10 +27,9 @@ impl Diverged {
         Diverged { what, lr, at_the_start: false, advice }
     }
 
-    /// The same with advice for the run: its config, whether it has a checkpoint to resume from, and whether it is
-    /// the only process, since several have no other policy.
+    /// The same with advice for the run: its config, and whether it has a checkpoint to resume from.
     #[must_use]
-    pub fn advise(self, config: &Config, has_checkpoint: bool, is_single: bool) -> Self {
+    pub fn advise(self, config: &Config, has_checkpoint: bool) -> Self {
         let optimizer = &config.optimizer;
         let advice = if self.at_the_start {
             "No step had been taken, so look for the cause in the data and in the first weights."
@@ -46,8 +45,7 @@ impl Diverged {
             "`optimizer.lr` is 0, so no step is the cause. Check the data.".to_owned()
         } else {
             let policy = config.lookahead.as_ref().map(|lookahead| lookahead.non_finite);
-            let may_roll_back =
-                is_single && policy.is_some_and(|policy| policy != NonFinite::RollBack);
+            let may_roll_back = policy.is_some_and(|policy| policy != NonFinite::RollBack);
             format!(
                 "Start again with a smaller `optimizer.lr` than {}{}{}.",
                 self.lr,

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use lookahead_core::NonFinite;
+use lookahead_core::{Lookahead, NonFinite};
 use tch::Tensor;
 
-use super::diverged::{BATCH_LOSS, Diverged, GRADIENT_NORM, PATIENCE, refuse_loss};
+use super::diverged::{Diverged, GRADIENT_NORM, PATIENCE, refuse_loss};
 use super::hooks::events::Events;
 use super::state::TrainState;
 use crate::config::Config;
@@ -25,15 +25,30 @@ pub const ROLLED_BACK: &str = "the fast weights went back to the slow ones.";
 #[derive(Debug)]
 pub struct DivergenceGuard {
     policy: NonFinite,
-    /// By name; empty if the policy needs none.
-    last_good: BTreeMap<String, Tensor>,
+    /// Whether a cycle may be dropped: by the policy, or by the watchdog.
+    rolls_back: bool,
+    before_step: KeptBuffers,
+    before_cycle: KeptBuffers,
 }
+
+/// Buffers by name; none if they are not needed.
+#[derive(Debug, Default)]
+struct KeptBuffers(BTreeMap<String, Tensor>);
 
 impl DivergenceGuard {
     /// The policy of a config.
     pub fn new(config: &Config) -> Self {
         let policy = config.lookahead.as_ref().map_or(NonFinite::Error, |l| l.non_finite);
-        DivergenceGuard { policy, last_good: BTreeMap::new() }
+        DivergenceGuard::of(policy, config.watchdog.rolling_back().is_some())
+    }
+
+    fn of(policy: NonFinite, watchdog_rolls_back: bool) -> Self {
+        DivergenceGuard {
+            policy,
+            rolls_back: policy == NonFinite::RollBack || watchdog_rolls_back,
+            before_step: KeptBuffers::default(),
+            before_cycle: KeptBuffers::default(),
+        }
     }
 
     /// What to do about values that are NaN or infinity.
@@ -52,91 +67,103 @@ impl DivergenceGuard {
     ) -> anyhow::Result<()> {
         let moved =
             |(name, tensor): (&String, &Tensor)| Ok((name.clone(), tensor.f_to_device(device)?));
-        self.last_good = saved.iter().map(moved).collect::<anyhow::Result<_>>()?;
+        self.before_cycle = KeptBuffers(saved.iter().map(moved).collect::<anyhow::Result<_>>()?);
         Ok(())
     }
 
     /// Copies of the buffers that a roll-back in this phase of a cycle would restore. At its start
     /// they are those in the model.
     pub fn buffers_to_save(&self, phase: u64) -> BTreeMap<String, Tensor> {
-        let is_needed = self.policy == NonFinite::RollBack && phase != 0;
-        let kept = self.last_good.iter().filter(|_| is_needed);
+        let is_needed = self.rolls_back && phase != 0;
+        let kept = self.before_cycle.0.iter().filter(|_| is_needed);
         kept.map(|(name, tensor)| (name.clone(), tensor.copy())).collect()
     }
 
     /// Keeps the buffers while all is well: before each step if single steps may be dropped, and at the start
     /// of a cycle if it may be dropped as a whole.
     pub(crate) fn before_loss(&mut self, phase: u64, model: &Model) -> anyhow::Result<()> {
-        match self.policy {
-            NonFinite::Error => Ok(()),
-            // Nothing inside the cycle is kept, unless an earlier version saved the checkpoint inside it:
-            // then there is nothing else.
-            NonFinite::RollBack if phase != 0 && !self.last_good.is_empty() => Ok(()),
-            _ => self.keep_buffers(model),
+        // Nothing inside the cycle is kept, unless an earlier version saved the checkpoint inside it, or the watchdog did
+        // not roll back then: there is nothing else.
+        if self.rolls_back && (phase == 0 || self.before_cycle.0.is_empty()) {
+            self.before_cycle.keep(model)?;
         }
-    }
-
-    fn keep_buffers(&mut self, model: &Model) -> anyhow::Result<()> {
-        let _guard = tch::no_grad_guard();
-        for (name, mut buffer) in model.buffers() {
-            match self.last_good.get_mut(&name) {
-                // Statistics can overflow while the loss is still finite.
-                Some(kept) if !all_finite(&buffer)? => buffer.f_copy_(kept)?,
-                Some(kept) => kept.f_copy_(&buffer)?,
-                None => drop(self.last_good.insert(name, buffer.f_detach()?.copy())),
-            }
+        if self.policy == NonFinite::SkipStep {
+            self.before_step.keep(model)?;
         }
         Ok(())
     }
 
-    /// Puts the last good buffers back into the model.
-    pub(crate) fn restore_buffers(&self, model: &Model) -> anyhow::Result<()> {
-        let _guard = tch::no_grad_guard();
-        for (name, mut buffer) in model.buffers() {
-            if let Some(kept) = self.last_good.get(&name) {
-                buffer.f_copy_(kept)?;
-            }
-        }
-        Ok(())
+    /// Puts the buffers of the start of the cycle back into the model, if they are kept.
+    pub(crate) fn restore_cycle(&self, model: &Model) -> anyhow::Result<()> {
+        self.before_cycle.restore(model)
     }
 
-    /// Why step `step` is not taken, if its loss is known to be NaN or infinity and the policy is to continue.
-    ///
-    /// # Errors
-    /// [`Diverged`] under the other policy.
-    pub fn skip_reason(
+    /// Whether a training continues after a loss of NaN or infinity.
+    pub(crate) fn continues(&self) -> bool {
+        matches!(self.policy, NonFinite::SkipStep | NonFinite::RollBack)
+    }
+
+    /// Drops the step whose loss is NaN or infinity, or its cycle. Returns a clause about that.
+    pub(crate) fn drop_step(
         &self,
-        loss: Option<f64>,
         model: &Model,
         optimizer: &mut Optimizer,
-        step: u64,
-        lr: f64,
-    ) -> anyhow::Result<Option<String>> {
-        let Some(loss) = loss.filter(|loss| !loss.is_finite()) else { return Ok(None) };
-        match (self.policy, optimizer.lookahead()) {
-            (NonFinite::SkipStep, Some(_)) => {}
-            (NonFinite::RollBack, Some(lookahead)) => lookahead.roll_back()?,
-            _ => refuse_loss(BATCH_LOSS, loss, step, lr)?,
+    ) -> anyhow::Result<&'static str> {
+        if self.drops_cycles() {
+            optimizer.lookahead().map_or(Ok(()), Lookahead::roll_back)?;
+            self.before_cycle.restore(model)?;
+        } else {
+            self.before_step.restore(model)?;
         }
-        self.restore_buffers(model)?;
-        let done = if self.policy == NonFinite::SkipStep { SKIPPED } else { ROLLED_BACK };
-        Ok(Some(format!("The loss is {loss}: {done}")))
+        Ok(self.done())
     }
 
     /// An error if gradients can't be clipped by their norm and the policy is not to continue.
     pub(crate) fn check_norm(&self, norm: f64, step: u64, lr: f64) -> Result<(), Diverged> {
-        match self.policy {
-            NonFinite::SkipStep | NonFinite::RollBack => Ok(()),
-            _ => refuse_loss(GRADIENT_NORM, norm, step, lr),
-        }
+        if self.continues() { Ok(()) } else { refuse_loss(GRADIENT_NORM, norm, step, lr) }
     }
 
     /// Why the optimizer did not take a step: its gradients hold NaN or infinity.
     pub(crate) fn after_skipped_step(&self, model: &Model) -> anyhow::Result<String> {
-        self.restore_buffers(model)?;
         // It rolls back only if it could not clip them.
-        let done = if self.policy == NonFinite::RollBack { ROLLED_BACK } else { SKIPPED };
-        Ok(format!("A gradient holds NaN or infinity: {done}"))
+        let kept = if self.drops_cycles() { &self.before_cycle } else { &self.before_step };
+        kept.restore(model)?;
+        Ok(format!("A gradient holds NaN or infinity: {}", self.done()))
+    }
+
+    /// Whether the policy drops the cycle, and not only the step.
+    pub(crate) fn drops_cycles(&self) -> bool {
+        self.policy == NonFinite::RollBack
+    }
+
+    /// What the policy does.
+    fn done(&self) -> &'static str {
+        if self.drops_cycles() { ROLLED_BACK } else { SKIPPED }
+    }
+}
+
+impl KeptBuffers {
+    fn keep(&mut self, model: &Model) -> anyhow::Result<()> {
+        let _guard = tch::no_grad_guard();
+        for (name, mut buffer) in model.buffers() {
+            match self.0.get_mut(&name) {
+                // Statistics can overflow while the loss is still finite.
+                Some(kept) if !all_finite(&buffer)? => buffer.f_copy_(kept)?,
+                Some(kept) => kept.f_copy_(&buffer)?,
+                None => drop(self.0.insert(name, buffer.f_detach()?.copy())),
+            }
+        }
+        Ok(())
+    }
+
+    fn restore(&self, model: &Model) -> anyhow::Result<()> {
+        let _guard = tch::no_grad_guard();
+        for (name, mut buffer) in model.buffers() {
+            if let Some(kept) = self.0.get(&name) {
+                buffer.f_copy_(kept)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -18,6 +18,7 @@ use super::setup::Training;
 /// # Errors
 /// If the last checkpoint can't be saved, an evaluation fails, or the result is NaN or infinity.
 pub(super) fn finish(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunEnded> {
+    hooks.events.step_clock.end();
     let flow = last_sync(t, hooks)?;
     hooks.save_and_wait(t)?;
     if flow.is_break() {
@@ -54,7 +55,7 @@ fn last_sync(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<ControlFlow<
     if hooks.fast_test_loss.is_none() && hooks.test_fast(t)?.is_break() {
         return Ok(Break(()));
     }
-    hooks.collect_state(t);
+    hooks.prepare_state(t)?;
     hooks.checkpoints.keep_state(t, &mut hooks.events)?;
     // That may have rolled the cycle back.
     if !t.lacks_final_sync() {

@@ -21,8 +21,15 @@ pub(super) struct StepLoss {
 /// Computes the loss of a step and its gradients, of one batch after the other with `train.accumulate`.
 ///
 /// A loss of NaN or infinity ends the run, unless the policy `lookahead.non_finite` skips the step or rolls the
-/// cycle back. A loss that is still on the device is checked once it is read.
+/// cycle back, in all processes alike. A loss that is still on the device is checked once it is read.
 pub(super) fn compute(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<StepLoss> {
+    let step = of_batches(training, hooks)?;
+    let skipped = training.skip_reason(step.value.filter(|loss| !loss.is_finite()))?;
+    Ok(StepLoss { skipped, ..step })
+}
+
+/// The loss and the gradients of the batches, up to the first one whose loss is NaN or infinity.
+fn of_batches(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<StepLoss> {
     training.guard.before_loss(training.optimizer.phase(), &training.model)?;
     let all = training.batches().step_len();
     let mut step = Accumulation::new(all as u64);
@@ -33,8 +40,8 @@ pub(super) fn compute(training: &mut Training, hooks: &mut Hooks) -> anyhow::Res
         hooks.events.timer.end(Phase::Data);
         let loss = training.objective.loss(&training.model, &batch, true)?;
         let value = hooks.events.read_now(&loss)?;
-        if let Some(why) = training.skip_reason(value)? {
-            return Ok(StepLoss { loss, value, skipped: Some(why) });
+        if value.is_some_and(|loss| !loss.is_finite()) {
+            return Ok(StepLoss { loss, value, skipped: None });
         }
         training.optimizer.backward(&mut step, &loss, samples)?;
         hooks.events.timer.end(Phase::ForwardBackward);

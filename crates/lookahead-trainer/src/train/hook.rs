@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use lookahead_run::event::{Event, RunEnded, Scalars};
+use lookahead_run::event::{Event, RollBackCause, RunEnded, Scalars};
 use tch::Tensor;
 
 use super::averaging::Average;
@@ -64,6 +64,11 @@ pub trait Hook: fmt::Debug {
     /// At the end of the run, before it is recorded: `ended` can get another message.
     fn finish(&mut self, _context: &mut HookContext<'_>, _ended: &mut RunEnded) {}
 
+    /// Before a checkpoint, once all losses up to it are read: what [`state`](Self::state) needs of the other processes.
+    fn before_checkpoint(&mut self, _context: &mut HookContext<'_>) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// What a resumed run needs of this hook. A checkpoint holds it under the hook's name.
     fn state(&self) -> Option<serde_json::Value> {
         None
@@ -99,6 +104,17 @@ pub struct HookContext<'a> {
     pub state: &'a mut TrainState,
     /// What is recorded.
     pub events: &'a mut Events,
+    /// What a hook wants the loop to do.
+    pub(super) request: &'a mut Option<Request>,
+}
+
+/// What a hook wants the loop to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// Set θ back to φ.
+    RollBack { cause: RollBackCause, reason: String },
+    /// Save, and end the run as failed.
+    Stop { reason: String },
 }
 
 impl HookContext<'_> {
@@ -123,6 +139,30 @@ impl HookContext<'_> {
         self.events.warn(self.state.step, message);
     }
 
+    /// Requests that the fast weights go back to the slow ones after this step, and before its sync if one is due. That
+    /// needs Lookahead, and counts towards `watchdog.max_roll_backs`. `reason` is a sentence without its full stop. All
+    /// processes of the run must request it in the same step.
+    pub fn request_roll_back(&mut self, reason: impl Into<String>) {
+        self.request_roll_back_because(RollBackCause::Hook, reason.into());
+    }
+
+    pub(super) fn request_roll_back_because(&mut self, cause: RollBackCause, reason: String) {
+        // A request to stop is the stronger one.
+        self.request.get_or_insert(Request::RollBack { cause, reason });
+    }
+
+    /// Requests that the run ends as failed after this step, with a checkpoint, from which it can be resumed. `reason` is
+    /// a sentence without its full stop. All processes of the run must request it in the same step.
+    pub fn request_stop(&mut self, reason: impl Into<String>) {
+        *self.request = Some(Request::Stop { reason: reason.into() });
+    }
+
+    /// Whether this is a step after which several processes decide together: the same in all of them. The losses up to it
+    /// have been read.
+    pub(crate) fn processes_decide(&mut self) -> bool {
+        processes_decide(self.workers, self.optimizer, self.state)
+    }
+
     /// Reads the losses that are still on the device.
     ///
     /// # Errors
@@ -130,6 +170,22 @@ impl HookContext<'_> {
     pub fn read_losses(&mut self) -> anyhow::Result<()> {
         self.events.read_losses(self.state, self.config.optimizer.lr)
     }
+}
+
+/// Steps from one decision of several processes to the next without Lookahead.
+const DECIDE_EVERY: u64 = 10;
+
+/// Whether several processes decide together after this step: at the end of a cycle, before its sync.
+pub(super) fn processes_decide(
+    workers: &WorkerGroup,
+    optimizer: &mut Optimizer,
+    state: &TrainState,
+) -> bool {
+    let is_due = match optimizer.lookahead() {
+        Some(lookahead) => lookahead.sync_is_due(),
+        None => state.step.is_multiple_of(DECIDE_EVERY),
+    };
+    is_due && !workers.is_single()
 }
 
 /// An inner step that was taken or skipped.

@@ -16,6 +16,7 @@
 //! | [`averaging`] | a mean of θ, to compare φ with |
 //! | [`best`] | the best evaluation so far |
 //! | [`recalibration`] | batch normalization's statistics for φ |
+//! | [`watchdog`] | losses that jump or no longer fall |
 //! | [`divergence`], [`diverged`] | values that are NaN or infinity: the policy, and the error |
 //! | `device` | the device to train on |
 
@@ -38,3 +39,4 @@ pub mod setup;
 pub mod state;
 mod syncs;
 mod unused;
+pub mod watchdog;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::setup::{Training, refuse_other_contents};
 use super::state::{PendingEvaluation, TrainState};
 use crate::checkpointing::restore::{Saved, restore};
-use crate::config::mutable_keys::{WEIGHT_DECAY, value_at};
+use crate::config::mutable_keys::{LEARNING_RATE, WEIGHT_DECAY, value_at};
 use crate::data::batches::Batches;
 use crate::usage::UsageError;
 
@@ -59,6 +59,10 @@ impl Training {
         let saved = state.workers;
         // It is the state before the last sync.
         self.state = TrainState { final_sync: false, ..state };
+        let saved_lr = value_at(&metadata.config, LEARNING_RATE).and_then(Value::as_f64);
+        if saved_lr.is_some_and(|saved| saved != self.config.optimizer.lr) {
+            self.state.roll_backs.lr_scale = 1.0;
+        }
         let size = self.workers.size();
         let cursor = if saved == size {
             metadata.cursor

@@ -1,12 +1,13 @@
 //! A training from its first step in this process to its last, and the record of its end.
 
 use lookahead_run::RunFolder;
-use lookahead_run::event::{Event, RunEnded, Status};
+use lookahead_run::event::{Event, Reason, RunEnded, Status};
 
 use lookahead_run::words::sentences;
 
 use super::diverged::Diverged;
 use super::hooks::Hooks;
+use super::hooks::roll_back::StoppedByHook;
 use super::r#loop::train;
 use super::setup::Training;
 use crate::console::{self, eprint_line};
@@ -22,6 +23,7 @@ pub(crate) fn run_to_the_end(
     hooks: &mut Hooks,
 ) -> anyhow::Result<RunEnded> {
     let outcome = caught(|| train(training, hooks));
+    hooks.events.step_clock.end();
     hooks.checkpoints.finish_writing(training, &mut hooks.events);
     let outcome = outcome.map_err(|error| with_advice(error, training, hooks));
     if outcome.as_ref().is_ok_and(|ended| ended.status == Status::Stopped) {
@@ -31,7 +33,8 @@ pub(crate) fn run_to_the_end(
         Ok(ended) => (ended.clone(), None),
         Err(error) => {
             let message = Some(sentences(error.as_ref()));
-            let ended = RunEnded { message, ..RunEnded::new(Status::Failed) };
+            let reason = error.is::<StoppedByHook>().then_some(Reason::Watchdog);
+            let ended = RunEnded { message, reason, ..RunEnded::new(Status::Failed) };
             (ended, save_after(error, training, hooks))
         }
     };
@@ -58,10 +61,7 @@ pub(crate) fn print_place(folder: &RunFolder, ended: &RunEnded) {
 /// The error, with advice that fits the run.
 fn with_advice(error: anyhow::Error, training: &Training, hooks: &Hooks) -> anyhow::Error {
     match error.downcast::<Diverged>() {
-        Ok(diverged) => {
-            let is_single = training.workers().is_single();
-            diverged.advise(training.config(), hooks.checkpoints.is_any_there(), is_single).into()
-        }
+        Ok(diverged) => diverged.advise(training.config(), hooks.checkpoints.is_any_there()).into(),
         Err(error) => error,
     }
 }
@@ -77,12 +77,15 @@ pub(crate) fn follow(mut training: Training) -> anyhow::Result<()> {
 /// be what failed.
 fn save_after(error: &anyhow::Error, training: &mut Training, hooks: &mut Hooks) -> Option<String> {
     // One of several processes has only a part of the training.
+    let folder = hooks.checkpoints.folder.as_ref()?;
+    let resume = hints::resume(&folder.present_path());
+    if error.is::<StoppedByHook>() {
+        return Some(format!("Resume with: {resume}"));
+    }
     if error.is::<Diverged>() || training.step() == 0 || !training.workers().is_single() {
         return None;
     }
     let step = training.step();
-    let folder = hooks.checkpoints.folder.as_ref()?;
-    let resume = hints::resume(&folder.present_path());
     Some(match caught(|| hooks.rescue(training)) {
         Ok(name) => format!(
             "The training is saved as it was at step {step}, in {name}. Fix the cause of the failure, and continue \

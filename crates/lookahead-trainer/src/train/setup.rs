@@ -10,9 +10,9 @@ use lookahead_run::{Git, TrainingMetadata, program_name};
 use tch::{Device, Tensor};
 
 use super::averaging::Average;
-use super::diverged::Diverged;
+use super::diverged::{BATCH_LOSS, Diverged, refuse_loss};
 use super::divergence::DivergenceGuard;
-use super::hook::HookContext;
+use super::hook::{HookContext, Request};
 use super::hooks::events::Events;
 use super::hooks::status::Progress;
 use super::state::{DataIdentity, PendingEvaluation, TrainState};
@@ -45,6 +45,8 @@ pub struct Training {
     pub(crate) state: TrainState,
     pub(crate) total_steps: u64,
     pub(crate) guard: DivergenceGuard,
+    /// What a hook wants the loop to do.
+    pub(super) request: Option<Request>,
     provenance: Provenance,
     started: Instant,
 }
@@ -156,6 +158,7 @@ impl Training {
             loader: Loader::new(Arc::clone(&data.train), batches),
             state: TrainState::default(),
             guard: DivergenceGuard::new(&config),
+            request: None,
             provenance: Provenance { git: None, machine: Machine::here(), origin: None },
             started: Instant::now(),
             registry,
@@ -311,11 +314,12 @@ impl Training {
         self.state.pending != PendingEvaluation::None || self.optimizer.sync_is_due()
     }
 
-    /// The learning rate of the next step.
+    /// The learning rate of the next step: by its schedule, and cut by roll-backs.
     pub(crate) fn learning_rate(&self) -> f64 {
         let epoch = self.batches().epoch();
         let at = SchedulePosition { step: self.state.step, total: self.total_steps, epoch };
-        self.config.schedule.learning_rate(self.config.optimizer.lr, at)
+        let lr = self.config.schedule.learning_rate(self.config.optimizer.lr, at);
+        lr * self.state.roll_backs.lr_scale
     }
 
     /// Averages gradients and buffers over the workers of a data-parallel run, weighted by their shares of the
@@ -346,10 +350,19 @@ impl Training {
         })
     }
 
-    /// Why the next step is skipped, if its loss is known to be NaN or infinity.
+    /// Why the next step is skipped, if its `loss` is NaN or infinity, or that of another process.
     pub(crate) fn skip_reason(&mut self, loss: Option<f64>) -> anyhow::Result<Option<String>> {
         let (step, lr) = (self.state.step + 1, self.config.optimizer.lr);
-        self.guard.skip_reason(loss, &self.model, &mut self.optimizer, step, lr)
+        if self.guard.continues() && self.workers.any(loss.is_some())? && loss.is_none() {
+            let done = self.guard.drop_step(&self.model, &mut self.optimizer)?;
+            return Ok(Some(format!("The loss of another process is NaN or infinity: {done}")));
+        }
+        let Some(loss) = loss else { return Ok(None) };
+        if !self.guard.continues() {
+            refuse_loss(BATCH_LOSS, loss, step, lr)?;
+        }
+        let done = self.guard.drop_step(&self.model, &mut self.optimizer)?;
+        Ok(Some(format!("The loss is {loss}: {done}")))
     }
 
     /// Moves to the next batch of this step; false if there is none.
@@ -380,6 +393,7 @@ impl Training {
             average: self.average.as_mut(),
             state: &mut self.state,
             events,
+            request: &mut self.request,
         }
     }
 

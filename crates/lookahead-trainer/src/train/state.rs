@@ -26,6 +26,9 @@ pub struct TrainState {
     pub pending: PendingEvaluation,
     /// Steps since the last sync that were skipped, or rolled back, because of NaN or infinity.
     pub diverging: u32,
+    /// Roll-backs so far.
+    #[serde(skip_serializing_if = "RollBacks::is_default")]
+    pub roll_backs: RollBacks,
     /// The best evaluation so far.
     pub best: Best,
     /// The last evaluation of the final model on validation data.
@@ -50,6 +53,27 @@ pub struct TrainState {
     /// `train_state`, which is equal for two checkpoints of the same moment.
     #[serde(skip)]
     pub earlier_seconds: f64,
+}
+
+/// The automatic roll-backs of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RollBacks {
+    /// How many.
+    pub count: u64,
+    /// By what the learning rate is multiplied since; a learning rate that is set sets it to 1.
+    pub lr_scale: f64,
+}
+
+impl Default for RollBacks {
+    fn default() -> Self {
+        RollBacks { count: 0, lr_scale: 1.0 }
+    }
+}
+
+impl RollBacks {
+    fn is_default(&self) -> bool {
+        *self == RollBacks::default()
+    }
 }
 
 /// The evaluations that follow a step. If the run is requested to stop they are done after the resume.

@@ -64,7 +64,7 @@ fn a_tiny_screen_shows_percent_and_losses() {
 fn no_small_size_panics() {
     let long = changed(|model| model.run_mut().name = "a-name-of-some-length".into());
     let mut asking = fixture::three();
-    asking.dialogs.question = Some(Question { run: 1, seen: true });
+    asking.dialogs.question = Some(Question { run: 1, asks: Asked::Stop, seen: true });
     asking.run_mut().pending.stop = true;
     let mut help = finished();
     help.dialogs.overlay = Some(Overlay::Help(7));

@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use lookahead_run::command::{Command, Setting};
-use lookahead_run::event::{self, Changed, Event, Record, RunEnded};
+use lookahead_run::event::{self, Changed, Event, Record, RollBackCause, RunEnded};
 use lookahead_run::format::count;
 use lookahead_run::status::{State, Status};
 use lookahead_run::{Error, LogItem, LogTail, RunFolder, control, program_name};
@@ -111,6 +111,14 @@ impl Follower {
                 // One that was being written before the command is of an earlier step.
                 let is_new = self.before.as_ref().is_none_or(|before| step >= before.step);
                 (is_new && *command == Command::Checkpoint).then(|| Ok(saved(&found.name)))
+            }
+            (Event::RolledBack(found), Command::RollBack)
+                if found.cause == RollBackCause::Requested =>
+            {
+                Some(Ok(format!(
+                    "The fast weights went back to the slow ones at step {}.",
+                    count(step)
+                )))
             }
             (Event::Changed(Changed { changes }), Command::Set(Setting { key, .. })) => {
                 changes.get(key).map(|value| Ok(set(key, value, step)))

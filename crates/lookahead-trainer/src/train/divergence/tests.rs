@@ -15,7 +15,7 @@ fn good_buffers_return() {
     let data = Registry::builtin().load_data(&digits).unwrap();
     let model = Registry::builtin().build_model(&config, &data.spec, tch::Device::Cpu).unwrap();
     let images = data.train.slice(0..8, tch::Device::Cpu).unwrap().inputs;
-    let mut guard = DivergenceGuard { policy: NonFinite::SkipStep, last_good: BTreeMap::new() };
+    let mut guard = DivergenceGuard::of(NonFinite::SkipStep, true);
     guard.before_loss(0, &model).unwrap();
     let _ = model.forward(&images, true);
     guard.before_loss(1, &model).unwrap();
@@ -26,13 +26,15 @@ fn good_buffers_return() {
     assert_eq!(good.len(), 2);
     let _ = model.forward(&(&images * f64::NAN), true);
     assert!(!all_finite(&model.buffers()["fc_bn1.running_mean"]).unwrap());
-    guard.restore_buffers(&model).unwrap();
+    guard.after_skipped_step(&model).unwrap();
     assert_eq!(copy(model.buffers()), good);
+    guard.restore_cycle(&model).unwrap();
+    assert_ne!(copy(model.buffers()), good, "the cycle began before that step");
 }
 
 #[test]
 fn gradients_without_a_norm_end_a_run_without_a_policy() {
-    let guard = |policy| DivergenceGuard { policy, last_good: BTreeMap::new() };
+    let guard = |policy| DivergenceGuard::of(policy, false);
     let refused = guard(NonFinite::Error).check_norm(f64::NAN, 3, 0.1).unwrap_err().to_string();
     assert!(
         refused.starts_with("The norm of the gradients is NaN in step 3: the training diverged")

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use lookahead_core::NonFinite;
-use lookahead_run::event::{self, Event};
+use lookahead_run::event::{self, Event, RollBackCause};
 use lookahead_run::words::sentences;
 use lookahead_run::{MachineInfo, RunFolder, TrainingMetadata};
 
 use super::events::Events;
+use super::roll_back::record_roll_back;
 use super::settings::Settings;
 use super::timing::Phase;
 use crate::checkpointing::snapshot::Snapshot;
@@ -326,7 +326,7 @@ pub(crate) enum Saving {
 /// checkpoint is skipped then, so that checkpoints never change a training, and for a requested one they are
 /// rolled back at once.
 fn can_be_saved(t: &mut Training, events: &mut Events, saving: Saving) -> anyhow::Result<bool> {
-    if t.guard.policy() != NonFinite::RollBack {
+    if !t.guard.drops_cycles() {
         return Ok(true);
     }
     // φ is finite under this policy, since non-finite values of θ never reach it.
@@ -334,6 +334,8 @@ fn can_be_saved(t: &mut Training, events: &mut Events, saving: Saving) -> anyhow
     for variable in t.model.vs.variables().values() {
         finite = finite && all_finite(variable)?;
     }
+    // Within a cycle each process has weights of its own.
+    finite = !t.workers.any(!finite)?;
     let (false, Some(lookahead)) = (finite, t.optimizer.lookahead()) else { return Ok(true) };
     let what = "The weights to be saved hold NaN or infinity";
     if saving == Saving::Routine {
@@ -341,8 +343,9 @@ fn can_be_saved(t: &mut Training, events: &mut Events, saving: Saving) -> anyhow
         return Ok(false);
     }
     lookahead.roll_back()?;
-    t.guard.restore_buffers(&t.model)?;
+    t.guard.restore_cycle(&t.model)?;
     let what = format!("{what}: {ROLLED_BACK}");
-    check_divergence_limit(&mut t.state, events, t.config.optimizer.lr, what)?;
+    check_divergence_limit(&mut t.state, events, t.config.optimizer.lr, what.clone())?;
+    record_roll_back(t, events, RollBackCause::NonFinite, what)?;
     Ok(true)
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::{Duration, Instant};
 
 use lookahead_run::command::Command;
-use lookahead_run::event::Event;
+use lookahead_run::event::{Event, RollBackCause};
 use lookahead_run::program_name;
 use lookahead_run::status::State;
 
@@ -16,6 +16,9 @@ use crate::train::setup::Training;
 /// How often a paused run checks for events.
 const POLL: Duration = Duration::from_millis(20);
 
+/// What a roll-back on request did.
+pub(super) const REQUESTED: &str = "As requested, the fast weights went back to the slow ones.";
+
 impl Hooks {
     /// Carries out a request. A pause lasts until `Continue` or `Stop`.
     pub(super) fn handle_command(
@@ -25,6 +28,7 @@ impl Hooks {
     ) -> anyhow::Result<ControlFlow<()>> {
         t.context(&mut self.events).read_losses()?;
         self.events.observer.write();
+        let _rest = self.events.step_clock.rest();
         let mut paused = false;
         let mut since = Instant::now();
         loop {
@@ -44,6 +48,9 @@ impl Hooks {
                     self.events.timer.leave_out(since.elapsed());
                 }
                 Command::Pause | Command::Continue => {}
+                Command::RollBack => {
+                    self.roll_back(t, RollBackCause::Requested, REQUESTED.to_owned())?
+                }
                 Command::Set(setting) => {
                     self.settings.set(&setting, t, &mut self.events)?;
                 }

@@ -4,12 +4,14 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::{Duration, Instant};
 
-use lookahead_run::command::Command;
-use lookahead_run::event::{Event, Rank, Ranks};
+use lookahead_run::command::{Command, Setting};
+use lookahead_run::event::{Event, Rank, Ranks, RollBackCause};
 use lookahead_run::status::State;
 
+use super::Hooks;
 use super::checkpoints::Saving;
-use super::{Hooks, NOT_SET};
+use super::commands::REQUESTED;
+use super::roll_back::NO_SLOW_WEIGHTS;
 use crate::controls::Request;
 use crate::distributed::ControlFlags;
 use crate::train::setup::Training;
@@ -33,11 +35,12 @@ impl Hooks {
         t.context(&mut self.events).read_losses()?;
         let overdue = self.checkpoints.is_overdue();
         let mut own = ControlFlags { checkpoint: overdue, ..ControlFlags::default() };
+        let mut settings = Vec::new();
         // After a signal every poll returns Stop.
         while !own.stop
             && let Some(command) = self.controls.poll()
         {
-            self.update_flags(command, &mut own, t);
+            self.update_flags(command, &mut own, &mut settings, t);
         }
         let report = self.own_report(t);
         let (mut all, reports) = t.workers.sync_flags(own, &report)?;
@@ -53,18 +56,23 @@ impl Hooks {
             self.events.status.record_ranks(&ranks);
             self.events.record(t.state.step, Event::Ranks(Ranks { ranks }));
         }
+        self.exchange_settings(t, all.settings, &mut settings)?;
+        own.settings = false;
         let waits = all.pause && !all.stop;
         if waits {
             self.events.record(t.state.step, Event::Paused);
             self.events.show(&t.progress(), State::Paused);
         }
+        let rest = waits.then(|| self.events.step_clock.rest());
         while all.pause && !all.stop {
             if all.checkpoint {
                 self.save(t, Saving::Requested)?;
             }
             self.checkpoints.collect(t, &mut self.events)?;
             match self.controls.wait(PAUSE) {
-                Request::Command(command) => self.update_flags(command, &mut own, t),
+                Request::Command(command) => {
+                    self.update_flags(command, &mut own, &mut settings, t);
+                }
                 Request::Timeout => {}
                 // The pause can no longer be ended here.
                 Request::DashboardClosed => {
@@ -73,8 +81,10 @@ impl Hooks {
                 }
             }
             all = t.workers.all_reduce_flags(own)?;
-            own.checkpoint = false;
+            (own.checkpoint, own.settings) = (false, false);
+            self.exchange_settings(t, all.settings, &mut settings)?;
         }
+        drop(rest);
         if waits {
             self.events.record(t.state.step, Event::Continued);
             self.events.show(&t.progress(), State::Training);
@@ -97,16 +107,55 @@ impl Hooks {
         [loss, busy / steps as f64, waited, distance.unwrap_or(f64::NAN)]
     }
 
-    fn update_flags(&mut self, command: Command, own: &mut ControlFlags, t: &Training) {
+    /// If there are any, all processes set rank 0's settings: only that one gets some.
+    fn exchange_settings(
+        &mut self,
+        t: &mut Training,
+        are_there: bool,
+        settings: &mut Vec<Setting>,
+    ) -> anyhow::Result<()> {
+        if !are_there {
+            return Ok(());
+        }
+        let all = t.workers.broadcast_bytes(&serde_json::to_vec(&std::mem::take(settings))?)?;
+        let all: Vec<Setting> = serde_json::from_slice(&all)?;
+        all.iter().try_for_each(|setting| self.settings.set(setting, t, &mut self.events))
+    }
+
+    /// At the end of a cycle, before its sync: all processes roll back if that is requested of one.
+    pub(super) fn exchange_roll_back(&mut self, t: &mut Training) -> anyhow::Result<()> {
+        if t.config.lookahead.is_none() {
+            return Ok(());
+        }
+        let wanted = std::mem::take(&mut self.roll_back_is_due);
+        let own = self.controls.take(&Command::RollBack) || wanted;
+        if t.workers.means(&[f64::from(u8::from(own))])?[0] > 0.0 {
+            self.roll_back(t, RollBackCause::Requested, REQUESTED.to_owned())?;
+        }
+        Ok(())
+    }
+
+    fn update_flags(
+        &mut self,
+        command: Command,
+        own: &mut ControlFlags,
+        settings: &mut Vec<Setting>,
+        t: &Training,
+    ) {
         match command {
             Command::Stop => own.stop = true,
             Command::Checkpoint => own.checkpoint = true,
             Command::Pause => own.pause = true,
             Command::Continue => own.pause = false,
             Command::Set(setting) => {
-                let message = format!("`{}` was not set. {NOT_SET}", setting.key);
-                self.events.warn(t.state.step, message);
+                settings.push(setting);
+                own.settings = true;
             }
+            Command::RollBack if t.config.lookahead.is_none() => {
+                self.events.warn(t.state.step, NO_SLOW_WEIGHTS.to_owned());
+            }
+            // At the start of a cycle there is nothing to roll back: the end of this one may be meant.
+            Command::RollBack => self.roll_back_is_due = true,
         }
     }
 }

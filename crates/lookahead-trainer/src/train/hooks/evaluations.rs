@@ -88,6 +88,7 @@ fn measure(
     let HookContext { config, data, workers, model, objective, optimizer, average, events, .. } =
         context;
     let Some(samples) = data.split(split) else { return Ok(Continue(None)) };
+    let _rest = events.step_clock.rest();
     events.timer.begin();
     let mut evaluate = |model: &Model| {
         let stop = || controls.stop_is_requested();

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::observer::Observer;
 use crate::train::diverged::{BATCH_LOSS, refuse_loss};
 use crate::train::state::TrainState;
+use crate::train::watchdog::stall::StepClock;
 
 /// What is recorded of a run, and shown on the screen.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Events {
     pub observer: Observer,
     /// Where the time goes.
     pub timer: PhaseTimer,
+    /// How long steps take, for the watchdog.
+    pub(crate) step_clock: StepClock,
     pub(super) throughput: Throughput,
     pub(crate) status: SharedStatus,
     losses: PendingLosses,
@@ -34,6 +37,7 @@ impl Events {
         Events {
             observer,
             timer: PhaseTimer::default(),
+            step_clock: StepClock::default(),
             throughput: Throughput::default(),
             status: SharedStatus::default(),
             losses,

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `commands` | pause, stop, save, set: from keys, signals and other processes |
 //! | `control_flags` | several processes agree on such requests |
+//! | `roll_back` | θ ← φ, by request and by the watchdog |
 //! | [`settings`], `kept_config` | settings that change during the run, and its `config.toml` |
 //! | `evaluations` | θ and φ on validation and test data |
 //! | `checkpoints` | checkpoints, written while training continues |
@@ -22,6 +23,7 @@
 //! | [`probe`] | measures θ and φ on one batch around a sync |
 //! | [`resources`] | records where the time goes and what the process uses |
 //! | `folder` | checks that the run's folder is where it was |
+//! | [`watchdog`](super::watchdog) | reacts to losses that jump or no longer fall |
 
 mod averaging;
 mod best;
@@ -37,6 +39,7 @@ mod losses;
 mod period;
 pub mod probe;
 pub mod resources;
+pub mod roll_back;
 pub mod settings;
 pub(crate) mod status;
 pub mod throughput;
@@ -53,9 +56,10 @@ use lookahead_run::words::sentences;
 use lookahead_run::{ControlServer, RunFolder, program_name};
 
 use super::diverged::Diverged;
-use super::divergence::{ROLLED_BACK, check_divergence_limit};
-use super::hook::{Hook, HookContext, InnerStep};
+use super::divergence::ROLLED_BACK;
+use super::hook::{Hook, HookContext, InnerStep, processes_decide};
 use super::setup::Training;
+use super::watchdog::WatchdogHook;
 use crate::checkpointing::writer::Writer;
 use crate::config::mutable_keys::PERIOD;
 use crate::controls::{Controls, Hangup};
@@ -63,6 +67,7 @@ use crate::hints;
 use crate::observer::{Observer, Show};
 use checkpoints::{Checkpoints, Saving};
 use events::Events;
+use roll_back::NO_SLOW_WEIGHTS;
 use settings::Settings;
 use timing::Phase;
 
@@ -82,6 +87,8 @@ pub struct Hooks {
     in_step: bool,
     /// The loss of θ on test data after the last step, once it has been evaluated.
     pub(super) fast_test_loss: Option<f64>,
+    /// Whether this one of several processes got a request to roll back, for the end of the cycle.
+    roll_back_is_due: bool,
     /// When the processes last exchanged their requests.
     last_exchange: Instant,
     /// Passes commands of other processes on to the controls.
@@ -89,10 +96,6 @@ pub struct Hooks {
     /// The control socket, which closes when this is dropped.
     server: Option<ControlServer>,
 }
-
-/// Why nothing can be set in a run of several processes.
-const NOT_SET: &str = "While several processes train together no setting can change: stop the \
-                       run and resume it with `--set`.";
 
 /// Commands of other processes that wait for the next step, at most.
 const WAITING: usize = 32;
@@ -160,6 +163,7 @@ impl Hooks {
             list: builtin(t, folder)?,
             in_step: false,
             fast_test_loss: None,
+            roll_back_is_due: false,
             last_exchange: Instant::now(),
             commands,
             server: None,
@@ -185,23 +189,23 @@ impl Hooks {
     /// it resumes from.
     pub fn open_to_others(&mut self, t: &Training, checkpoint: Option<String>) -> Option<String> {
         let folder = self.checkpoints.folder.as_ref()?;
-        let is_single = t.workers.is_single();
-        let settable = if is_single { settings::settable(&t.config) } else { Vec::new() };
+        let settable = settings::settable(&t.config);
         self.events.status.begin(folder.name(), t.total_steps, settable, checkpoint);
         self.events.show(&t.progress(), State::Training);
         let (commands, settings) = (self.commands.clone(), self.settings.clone());
         let status = self.events.status.clone();
         let current = status.clone();
+        let has_slow_weights = t.config.lookahead.is_some();
         let accept = move |command| {
             let pass_on = |command| {
                 commands.try_send(command).map_err(|_| format!("{WAITING} others are waiting."))
             };
             match &command {
-                Command::Set(_) if !is_single => Err(NOT_SET.to_owned()),
                 Command::Set(setting) => {
                     let unkept = settings.accept(setting, || pass_on(command.clone()))?;
                     Ok(unkept.map(|why| not_kept_yet(setting, current.get().step, &why)))
                 }
+                Command::RollBack if !has_slow_weights => Err(NO_SLOW_WEIGHTS.to_owned()),
                 _ => pass_on(command).map(|()| None),
             }
         };
@@ -223,6 +227,9 @@ impl Hooks {
             if let Some(state) = t.state.hooks.remove(hook.name()) {
                 hook.restore(state)?;
             }
+        }
+        if self.checkpoints.folder.is_some() || !t.workers.is_single() {
+            self.events.step_clock.watch(&t.config.watchdog, self.events.observer.sink());
         }
         self.events.timer.restart();
         Ok(())
@@ -305,6 +312,7 @@ impl Hooks {
             samples_per_second: self.events.throughput.samples_per_second(),
             phase: t.optimizer.phase(),
         };
+        let decide = processes_decide(&t.workers, &mut t.optimizer, &t.state);
         t.next_batch();
         self.in_step = false;
         self.events.show(&t.progress(), State::Training);
@@ -312,20 +320,21 @@ impl Hooks {
             self.events.record_step(t.state.step, step);
         } else {
             self.events.timer.begin();
-            if self.events.record_step_later(t.state.step, &taken.loss, step)? {
+            let is_time = self.events.record_step_later(t.state.step, &taken.loss, step)?;
+            if is_time || decide {
                 t.context(&mut self.events).read_losses()?;
             }
             self.events.timer.end(Phase::ForwardBackward);
         }
         self.deliver_events(t)?;
         self.each(t, |hook, context| hook.after_inner_step(context, &taken))?;
-        match taken.skipped {
-            Some(why) => {
-                let lr = t.config.optimizer.lr;
-                check_divergence_limit(&mut t.state, &mut self.events, lr, why)
-            }
-            None => Ok(()),
+        if let Some(why) = taken.skipped {
+            self.after_non_finite(t, why, t.guard.drops_cycles())?;
         }
+        if decide {
+            self.exchange_roll_back(t)?;
+        }
+        self.carry_out_request(t)
     }
 
     /// Just before a sync.
@@ -358,10 +367,9 @@ impl Hooks {
         self.events.timer.end(Phase::Sync);
         self.events.show(&t.progress(), State::Training);
         if !synced {
-            t.guard.restore_buffers(&t.model)?;
+            t.guard.restore_cycle(&t.model)?;
             let what = format!("The weights hold NaN or infinity: {ROLLED_BACK}");
-            let lr = t.config.optimizer.lr;
-            return check_divergence_limit(&mut t.state, &mut self.events, lr, what);
+            return self.after_non_finite(t, what, true);
         }
         if let Some(lookahead) = t.optimizer.lookahead() {
             t.workers.add_wait(Duration::from_secs_f64(lookahead.last_all_reduce_seconds()));
@@ -378,6 +386,7 @@ impl Hooks {
     pub(super) fn after_step(&mut self, t: &mut Training) -> anyhow::Result<()> {
         self.deliver_events(t)?;
         self.each(t, |hook, context| hook.after_step(context))?;
+        self.events.step_clock.step_done(t.state.step);
         if self.checkpoints.is_due(t) {
             self.save(t, Saving::Routine)?;
         }
@@ -405,7 +414,8 @@ impl Hooks {
     /// # Errors
     /// If the weights are NaN or infinity.
     pub(super) fn save(&mut self, t: &mut Training, saving: Saving) -> anyhow::Result<()> {
-        self.collect_state(t);
+        let _rest = self.events.step_clock.rest();
+        self.prepare_state(t)?;
         self.checkpoints.save(t, &mut self.events, saving)
     }
 
@@ -414,8 +424,21 @@ impl Hooks {
     /// # Errors
     /// If the weights are NaN or infinity, or the disk keeps refusing.
     pub(super) fn save_and_wait(&mut self, t: &mut Training) -> anyhow::Result<()> {
-        self.collect_state(t);
+        let _rest = self.events.step_clock.rest();
+        self.prepare_state(t)?;
         self.checkpoints.save_and_wait(t, &mut self.events)
+    }
+
+    /// Puts the hooks' state into the training's, once the hooks have all losses up to here.
+    ///
+    /// # Errors
+    /// If a loss is NaN or infinity, or a hook fails.
+    pub(super) fn prepare_state(&mut self, t: &mut Training) -> anyhow::Result<()> {
+        t.context(&mut self.events).read_losses()?;
+        self.deliver_events(t)?;
+        self.each(t, |hook, context| hook.before_checkpoint(context))?;
+        self.collect_state(t);
+        Ok(())
     }
 
     /// Saves a training that failed as far as it got, and returns the checkpoint's name.
@@ -430,7 +453,7 @@ impl Hooks {
     }
 
     /// Puts the hooks' state into the training's.
-    pub(super) fn collect_state(&self, t: &mut Training) {
+    fn collect_state(&self, t: &mut Training) {
         let states = self.list.iter().filter_map(|hook| Some((hook.name(), hook.state()?)));
         t.state.hooks = states.map(|(name, state)| (name.to_owned(), state)).collect();
     }
@@ -446,6 +469,7 @@ fn builtin(t: &Training, folder: Option<&RunFolder>) -> anyhow::Result<Vec<Box<d
         Box::new(best::BestHook),
         Box::new(period::PeriodHook::default()),
         Box::new(probe::ProbeHook::new(&t.config.probe, &t.data, &t.model)?),
+        Box::new(WatchdogHook::new(&t.config.watchdog)),
     ];
     if let Some(folder) = folder {
         list.push(Box::new(folder::FolderHook::new(folder)));

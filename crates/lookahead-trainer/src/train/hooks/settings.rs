@@ -221,7 +221,10 @@ fn change(setting: &Setting, t: &mut Training, events: &mut Events) -> anyhow::R
     };
     let before = t.config.clone();
     match setting.key.as_str() {
-        LEARNING_RATE => t.config.optimizer.lr = wanted.optimizer.lr,
+        LEARNING_RATE => {
+            t.config.optimizer.lr = wanted.optimizer.lr;
+            t.state.roll_backs.lr_scale = 1.0;
+        }
         SLOW_STEP_SIZE => {
             if let Some(after) = wanted.lookahead {
                 let said = t.extrapolation().is_some();

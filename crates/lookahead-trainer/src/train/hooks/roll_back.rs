@@ -1,0 +1,133 @@
+//! θ ← φ on request, by the watchdog or by a hook; what every automatic roll-back does besides; and the end of a run that
+//! a hook stops.
+
+use lookahead_run::event::{Event, RollBackCause, RolledBack};
+use lookahead_run::format;
+use lookahead_run::status::State;
+
+use super::Hooks;
+use super::events::Events;
+use crate::config::issue::format_number;
+use crate::config::watchdog::RollBackMoments;
+use crate::train::divergence::{ROLLED_BACK, check_divergence_limit};
+use crate::train::hook::Request;
+use crate::train::setup::Training;
+
+/// Why nothing can be rolled back.
+pub(super) const NO_SLOW_WEIGHTS: &str = "The run trains without Lookahead: there are no slow weights to roll back to. \
+                                          Nothing was changed.";
+
+/// The watchdog, or another hook, ended the run. It is saved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}: the run was stopped, and is saved.")]
+pub struct StoppedByHook {
+    reason: String,
+}
+
+impl Hooks {
+    /// Does what a hook requested in this step.
+    ///
+    /// # Errors
+    /// [`StoppedByHook`] if that is to end the run, or if the run had as many roll-backs as it may have.
+    pub(super) fn carry_out_request(&mut self, t: &mut Training) -> anyhow::Result<()> {
+        match t.request.take() {
+            None => Ok(()),
+            Some(Request::Stop { reason }) => self.stop_as_failed(t, reason),
+            Some(Request::RollBack { cause, reason }) => {
+                self.roll_back(t, cause, format!("{reason}: {ROLLED_BACK}"))?;
+                self.check_roll_back_limit(t, &reason)
+            }
+        }
+    }
+
+    /// After the policy for NaN and infinity has dropped a step, or the cycle. `what` is a sentence.
+    pub(super) fn after_non_finite(
+        &mut self,
+        t: &mut Training,
+        what: String,
+        rolled_back: bool,
+    ) -> anyhow::Result<()> {
+        let lr = t.config.optimizer.lr;
+        check_divergence_limit(&mut t.state, &mut self.events, lr, what.clone())?;
+        if !rolled_back {
+            return Ok(());
+        }
+        let reason = what.trim_end_matches('.').to_owned();
+        record_roll_back(t, &mut self.events, RollBackCause::NonFinite, what)?;
+        self.check_roll_back_limit(t, &reason)
+    }
+
+    /// Sets θ back to φ, with the buffers of the start of the cycle if they are kept, and records that. Without Lookahead
+    /// it only warns.
+    pub(super) fn roll_back(
+        &mut self,
+        t: &mut Training,
+        cause: RollBackCause,
+        message: String,
+    ) -> anyhow::Result<()> {
+        let Some(lookahead) = t.optimizer.lookahead() else {
+            self.events.warn(t.state.step, NO_SLOW_WEIGHTS.to_owned());
+            return Ok(());
+        };
+        lookahead.roll_back()?;
+        t.guard.restore_cycle(&t.model)?;
+        self.events.warn(t.state.step, message.clone());
+        record_roll_back(t, &mut self.events, cause, message)?;
+        self.events.show(&t.progress(), State::Training);
+        Ok(())
+    }
+
+    /// Ends the run if it had more roll-backs than it may have.
+    ///
+    /// # Errors
+    /// [`StoppedByHook`] then.
+    pub(super) fn check_roll_back_limit(
+        &mut self,
+        t: &mut Training,
+        reason: &str,
+    ) -> anyhow::Result<()> {
+        let count = t.state.roll_backs.count;
+        let Some(limit) = t.config.watchdog.max_roll_backs.filter(|limit| count > *limit) else {
+            return Ok(());
+        };
+        let reason = format!(
+            "{reason}. After {} roll-backs this one is too many (`watchdog.max_roll_backs`)",
+            format::count(limit)
+        );
+        self.stop_as_failed(t, reason)
+    }
+
+    /// Saves the run, and ends it with an error.
+    fn stop_as_failed(&mut self, t: &mut Training, reason: String) -> anyhow::Result<()> {
+        self.save_and_wait(t)?;
+        Err(StoppedByHook { reason }.into())
+    }
+}
+
+/// After θ went back to φ: treats the moments as `[watchdog]` says, and counts, cuts the learning rate and records the
+/// roll-back, unless it was requested.
+pub(super) fn record_roll_back(
+    t: &mut Training,
+    events: &mut Events,
+    cause: RollBackCause,
+    message: String,
+) -> anyhow::Result<()> {
+    if t.config.watchdog.moments == RollBackMoments::Reset {
+        t.optimizer.reset_moments()?;
+    }
+    let factor = t.config.watchdog.lr_factor;
+    if cause != RollBackCause::Requested {
+        t.state.roll_backs.count += 1;
+        t.state.roll_backs.lr_scale *= factor;
+        if factor != 1.0 {
+            let lr = format_number(t.learning_rate());
+            events.note(
+                t.state.step,
+                format!("The next learning rate is {lr} (`watchdog.lr_factor`)."),
+            );
+        }
+    }
+    let (count, lr_scale) = (t.state.roll_backs.count, t.state.roll_backs.lr_scale);
+    events.record(t.state.step, Event::RolledBack(RolledBack { cause, message, count, lr_scale }));
+    Ok(())
+}
