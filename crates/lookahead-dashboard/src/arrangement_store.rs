@@ -10,11 +10,11 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use lookahead_run::RunFolder;
 use serde_json::{Value, json};
 
 use crate::arrangement::Arrangement;
 use crate::message::Message;
+use crate::watched_run::WatchedRun;
 
 /// Most bytes of a file.
 const LARGEST: u64 = 1 << 20;
@@ -80,12 +80,11 @@ fn path(state: &Path, folder: &Path) -> PathBuf {
 }
 
 /// The folder that holds all of these runs: the run itself if there is one.
-pub(crate) fn common_folder(runs: &[RunFolder]) -> Option<PathBuf> {
-    let absolute = |run: &RunFolder| std::path::absolute(run.path()).ok();
+pub(crate) fn common_folder(runs: &[WatchedRun]) -> Option<PathBuf> {
     let (first, rest) = runs.split_first()?;
-    let mut common = absolute(first)?;
+    let mut common = first.place().ok()?;
     for run in rest {
-        let path = absolute(run)?;
+        let path = run.place().ok()?;
         while !path.starts_with(&common) {
             common.pop();
         }

@@ -9,6 +9,10 @@ use lookahead_run::command::Command;
 
 use crate::message::RunUpdate;
 
+/// Most commands to one run that wait for an answer.
+pub(crate) const COMMANDS: usize = 16;
+pub(crate) const BUSY: &str = "The run has not answered earlier commands yet.";
+
 /// Sends commands to runs.
 pub(crate) trait CommandSink: Send {
     /// Sends a command, without waiting for its effect.

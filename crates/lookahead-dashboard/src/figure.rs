@@ -21,6 +21,7 @@ use crate::update::update;
 use crate::view::chart::titles;
 use crate::view::lines::Lines;
 use crate::viewport::Axis;
+use crate::watched_run::WatchedRun;
 use lookahead_run::format::safe;
 
 /// Columns of a figure: about one per pixel.
@@ -314,7 +315,8 @@ fn chart_of(model: &Model, name: &str) -> Result<Chart, PlotError> {
 /// If a log can't be read, if no run has logged a step, or if there is no chart of a name.
 pub fn plot(runs: &[RunFolder], plot: &Plot) -> Result<(Figure, Vec<String>), PlotError> {
     let options = Options { theme: ThemeName::Light, ascii: false, mouse: false, folder: None };
-    let mut model = Model::new(&options, Role::Watcher, &labels(runs));
+    let all: Vec<WatchedRun> = runs.iter().cloned().map(WatchedRun::Here).collect();
+    let mut model = Model::new(&options, Role::Watcher, &labels(&all));
     let mut warnings = Vec::new();
     for (index, run) in runs.iter().enumerate() {
         let path = run.events_path();

@@ -32,7 +32,7 @@ const MUCH: u64 = 8 << 20;
 const GONE: &str = "The event log is gone from the run's folder. If it returns, it is read again.";
 
 /// The threads, which end with this.
-pub(crate) struct Followers(Sender<(usize, RunFolder)>);
+pub(crate) struct Followers(Sender<(usize, Following)>);
 
 impl Followers {
     /// Starts the threads.
@@ -49,19 +49,19 @@ impl Followers {
         Ok(Followers(sender))
     }
 
-    /// Follows a run from now on; its updates carry this number.
-    pub(crate) fn follow(&self, index: usize, run: &RunFolder) {
-        let _ = self.0.send((index, run.clone()));
+    /// Follows a run from now on; its updates carry this number. Its log is read from where `tail` is.
+    pub(crate) fn follow(&self, index: usize, run: &RunFolder, tail: LogTail) {
+        let _ = self.0.send((index, Following::new(run.clone(), tail)));
     }
 }
 
 /// Polls the runs of a thread when they are due, and takes a new one whenever it is idle.
-fn follow_all(new: &Receiver<(usize, RunFolder)>, updates: &Sender<(usize, RunUpdate)>) {
+fn follow_all(new: &Receiver<(usize, Following)>, updates: &Sender<(usize, RunUpdate)>) {
     let mut runs: Vec<(Instant, usize, Following)> = Vec::new();
     loop {
         let due = runs.iter().map(|(due, ..)| *due).min();
         match new.recv_deadline(due.unwrap_or_else(|| Instant::now() + QUIET_POLL)) {
-            Ok((index, run)) => runs.push((Instant::now(), index, Following::new(run))),
+            Ok((index, run)) => runs.push((Instant::now(), index, run)),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -96,8 +96,7 @@ struct Following {
 type Sent<T = ()> = Result<T, SendError<(usize, RunUpdate)>>;
 
 impl Following {
-    fn new(run: RunFolder) -> Self {
-        let tail = LogTail::new(&run.events_path());
+    fn new(run: RunFolder, tail: LogTail) -> Self {
         Following {
             run,
             tail,

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `handle` | [`spawn`] and [`Dashboard`]: the trainer's end |
 //! | `watch` | [`watch()`](watch()): the dashboard on runs of other processes |
+//! | `watched_run`, `labels` | a run to watch, here or on another machine, and its name |
+//! | `remote`, `relay`, `wire` | the two ends of the connection to a run on another machine, and what goes through it |
 //! | `followers`, `command_senders` | threads that read their logs, and send commands to them |
 //! | `event_loop`, `channels`, `picture` | the loop that owns the terminal, its channels, and saving a chart |
 //! | `arrangement`, `arrangement_store` | the grid of charts, and remembering how it is arranged |
@@ -16,7 +18,7 @@
 //! | `keys`, `words`, `prompt` | the table of keys with their actions, that of words with their meanings, and the line for commands |
 //! | `chart`, `series`, `viewport` | the charts, their lines, and the visible part of the x axis |
 //! | `history`, `smoothing`, `cycles`, `clock` | series in bounded memory, running means, inner cycles, training time and rate |
-//! | `messages`, `labels`, `format`, `theme`, `options` | messages and names of runs, numbers, colours |
+//! | `messages`, `format`, `theme`, `options` | messages of runs, numbers, colours |
 //! | `offscreen`, `screen_text` | [`Offscreen`]: the dashboard without a terminal; a screen as text |
 //! | `figure` | the charts as figures, for files |
 //!
@@ -76,6 +78,8 @@ mod options;
 mod ownership;
 mod picture;
 mod prompt;
+mod relay;
+mod remote;
 mod run;
 mod screen_text;
 mod series;
@@ -87,6 +91,8 @@ mod update;
 mod view;
 mod viewport;
 mod watch;
+mod watched_run;
+mod wire;
 mod words;
 
 pub use figure::{Plot, PlotError, plot};
@@ -94,7 +100,11 @@ pub use handle::{Dashboard, spawn};
 pub use offscreen::Offscreen;
 pub use options::Options;
 pub use ownership::{discard_late_keys, restore_terminal};
+pub use relay::{refuse, relay};
+pub use remote::{RemoteError, RemoteRun};
 pub use terminal::incapable_terminal;
 pub use theme::ThemeName;
 pub use viewport::Axis;
 pub use watch::watch;
+pub use watched_run::WatchedRun;
+pub use wire::Bookmark;

@@ -4,6 +4,7 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use lookahead_run::LogItem;
 use lookahead_run::command::Command;
 use lookahead_run::event::Record;
+use serde::{Deserialize, Serialize};
 
 use crate::arrangement::Arrangement;
 use crate::run::connection::Control;
@@ -31,8 +32,9 @@ pub(crate) enum Message {
     Closing(f64),
 }
 
-/// What can happen to a run.
-#[derive(Debug)]
+/// What can happen to a run. From another machine it comes as JSON: see [`wire`](crate::wire).
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum RunUpdate {
     /// An event.
     Record(Box<Record>),
@@ -51,7 +53,14 @@ pub(crate) enum RunUpdate {
     /// It accepted a command.
     Accepted(Command),
     /// It is new: its name.
+    #[serde(skip)]
     Joined(String),
+    /// The connection to its machine is lost: why, as a clause, and the Unix time of the next attempt.
+    #[serde(skip)]
+    Disconnected { host: String, why: String, retry: f64 },
+    /// The connection is back.
+    #[serde(skip)]
+    Reconnected { host: String },
 }
 
 impl From<LogItem> for RunUpdate {

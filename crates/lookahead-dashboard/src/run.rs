@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::format;
 use crate::messages::{Messages, Severity};
 use crate::viewport::Axis;
-use connection::{Connection, Control};
+use connection::{Connection, Control, Lost};
 use latest::{LatestReports, SavedCheckpoint};
 use pending::{PendingCommands, Transition};
 use series::{NAMES, RunSeries};
@@ -109,7 +109,9 @@ impl Run {
     }
 
     pub(crate) fn accepts_commands(&self) -> bool {
-        self.connection.control == Control::Open && !self.has_ended() && !self.pending.stop
+        let connection = &self.connection;
+        let is_open = connection.lost.is_none() && connection.control == Control::Open;
+        is_open && !self.has_ended() && !self.pending.stop
     }
 
     /// Whether the next press of the pause key continues the run.
@@ -400,6 +402,15 @@ impl Run {
         if self.is_training() {
             self.clock.start(time);
         }
+    }
+
+    /// The way to its machine is lost, or still is.
+    pub(crate) fn on_disconnect(&mut self, lost: Lost, now: f64) {
+        if self.connection.lost.is_none() {
+            let text = format!("connection to {} lost: {}", lost.host, lost.why);
+            self.note(now, Severity::Warning, &text);
+        }
+        self.connection.lost = Some(lost);
     }
 
     /// Its process was found, or found missing.

@@ -27,6 +27,7 @@ use crate::message::{Effect, Message, RunUpdate};
 use crate::messages::Severity;
 use crate::model::Model;
 use crate::model::dialogs::Dialogs;
+use crate::run::connection::Lost;
 use crate::run::{Run, RunState};
 
 /// Changes the model and nothing else; returns what to do outside of it.
@@ -133,5 +134,12 @@ fn on_update(model: &mut Model, index: usize, update: RunUpdate) {
             model.notify(format!("{} = {} is accepted", setting.key, setting.value));
         }
         RunUpdate::Accepted(_) => {}
+        RunUpdate::Disconnected { host, why, retry } => {
+            run.on_disconnect(Lost { host, why, retry }, now);
+        }
+        RunUpdate::Reconnected { host } => {
+            run.connection.lost = None;
+            run.note(now, Severity::Info, &format!("connected to {host} again"));
+        }
     }
 }

@@ -22,6 +22,7 @@ use crate::model::{Model, Role};
 use crate::options::Options;
 use crate::ownership::restore_terminal;
 use crate::terminal;
+use crate::watched_run::WatchedRun;
 
 /// Most updates that wait for the dashboard; threads that read logs wait for room.
 const UPDATES: usize = 1 << 14;
@@ -29,12 +30,13 @@ const UPDATES: usize = 1 << 14;
 /// Shows runs on the terminal behind standard output, until the user leaves.
 ///
 /// Running runs are followed, and accept commands through their control sockets; a finished run appears as
-/// it ended. Runs that come through `later` are added.
+/// it ended. Runs that come through `later` are added. If the connection to a run of another machine is lost, the
+/// dashboard shows why, and connects again when it can.
 ///
 /// # Errors
 /// If standard output is not a terminal, if it goes away, or if the dashboard itself fails.
 pub fn watch(
-    runs: &[RunFolder],
+    runs: Vec<WatchedRun>,
     later: Option<Receiver<RunFolder>>,
     options: Options,
 ) -> io::Result<()> {
@@ -44,14 +46,14 @@ pub fn watch(
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let (sender, updates) = bounded(UPDATES);
         let followers = Followers::start(sender.clone())?;
-        let commands = CommandSenders::new(runs, later, sender, followers);
+        let model = Model::new(&options, Role::Watcher, &labels(&runs));
+        let folder = options.folder.clone().or_else(|| common_folder(&runs));
+        let commands = CommandSenders::new(runs, later, sender, followers)?;
         // Only the user ends it.
         let (_close, close) = bounded(0);
         let dropped = Arc::new(AtomicU64::new(0));
-        let folder = options.folder.clone().or_else(|| common_folder(runs));
         let commands = Box::new(commands);
         let mut channels = Channels { updates, commands, close, dropped, folder };
-        let model = Model::new(&options, Role::Watcher, &labels(runs));
         event_loop::run(model, &mut screen, &mut keyboard, &mut channels)
     }));
     restore_terminal();

@@ -199,6 +199,7 @@ fn run(registry: &Registry) -> ExitCode {
         Command::Doctor => commands::doctor(),
         Command::Completions(arguments) => commands::completions(&arguments),
         Command::Man(arguments) => commands::man(&arguments),
+        Command::Relay(arguments) => commands::relay(&arguments),
     };
     let status = match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -22,7 +22,7 @@ mod study;
 mod tests;
 
 pub use configuring::{ConfigKeys, Init, Schema, SchemaOf};
-pub use listing::{Completions, List, Man};
+pub use listing::{Completions, List, Man, Relay};
 pub use prediction::{Generate, Predict, RowFormat};
 pub use study::{Compare, PictureArgument, SplitArgument, Sweep};
 
@@ -92,7 +92,11 @@ pub enum Command {
     #[command(after_help = examples(&["ctl pause", "ctl digits set optimizer.lr=0.01"]))]
     Ctl(Ctl),
     /// Open the dashboard on running or finished runs, several overlaid
-    #[command(after_help = examples(&["watch", "watch digits larger-lr"]))]
+    #[command(after_help = examples(&[
+        "watch",
+        "watch digits larger-lr",
+        "watch gpu-box:project/checkpoints/digits",
+    ]))]
     Watch(Watch),
     /// Plot runs to an SVG or PNG file
     #[command(after_help = examples(&[
@@ -137,6 +141,9 @@ pub enum Command {
     /// Write manual pages for man
     #[command(after_help = examples(&["man ~/.local/share/man/man1"]))]
     Man(Man),
+    /// Show a run to the `watch` of another machine, which starts this through ssh
+    #[command(hide = true)]
+    Relay(Relay),
 }
 
 /// `lookahead train`.
@@ -339,9 +346,13 @@ pub struct Watch {
     /// Runs and sweeps, which need not exist yet: their names in checkpoints/, or their folders [default: the latest
     /// in checkpoints/]
     ///
-    /// For a sweep, shows the running runs and the latest finished ones, and new ones as they start.
+    /// For a sweep, shows the running runs and the latest finished ones, and new ones as they start. HOST:RUN is a
+    /// run on another machine, through ssh; paths are from the home folder there, and HOST: is the latest run.
     #[arg(value_name = "RUN")]
     pub runs: Vec<PathBuf>,
+    /// With HOST:RUN: what the shell there runs as this program [default: its name here]
+    #[arg(long, value_name = "COMMAND")]
+    pub remote_program: Option<String>,
     /// How it looks.
     #[command(flatten)]
     pub look: Look,

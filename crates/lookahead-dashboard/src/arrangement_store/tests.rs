@@ -1,3 +1,5 @@
+use lookahead_run::RunFolder;
+
 use super::*;
 
 fn store(file: &Path, changes: Vec<Arrangement>) -> Vec<Message> {
@@ -43,9 +45,10 @@ fn a_broken_file_and_a_full_disk_are_reported_once() {
 #[test]
 fn several_runs_are_remembered_by_their_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let [one, two] = ["one", "two"].map(|name| RunFolder::create(folder.path(), name).unwrap());
-    let common = |runs: &[RunFolder]| common_folder(runs).unwrap();
-    assert_eq!(common(std::slice::from_ref(&one)), one.path());
+    let create = |name| WatchedRun::Here(RunFolder::create(folder.path(), name).unwrap());
+    let [one, two] = ["one", "two"].map(create);
+    let common = |runs: &[WatchedRun]| common_folder(runs).unwrap();
+    assert_eq!(common(std::slice::from_ref(&one)), folder.path().join("one"));
     assert_eq!(common(&[one, two]), folder.path());
     assert_eq!(common_folder(&[]), None);
 }

@@ -1,3 +1,5 @@
+use lookahead_run::RunFolder;
+
 use super::*;
 
 #[test]
@@ -9,7 +11,7 @@ fn runs_of_one_name_are_told_apart_by_their_paths() {
         RunFolder::create(&out, "run").unwrap()
     });
     let other = RunFolder::create(temp.path(), "other").unwrap();
-    let found = labels(&[a, other, b]);
+    let found = labels(&[a, other, b].map(WatchedRun::Here));
     assert!(found[0].ends_with("a/run") && found[2].ends_with("b/run"), "{found:?}");
     assert_eq!(found[1], "other");
 }

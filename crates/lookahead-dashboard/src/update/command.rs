@@ -15,7 +15,10 @@ pub(crate) fn send(model: &mut Model, command: Command) -> Vec<Effect> {
 pub(crate) fn send_to(model: &mut Model, index: usize, command: Command) -> Vec<Effect> {
     let run = &mut model.runs[index];
     if !run.accepts_commands() {
-        if run.connection.control == Control::ViewOnly && !run.has_ended() {
+        if let Some(lost) = &run.connection.lost {
+            let sentence = lost.sentence(model.now);
+            model.notify(format!("{sentence} Commands can be sent when it is back."));
+        } else if run.connection.control == Control::ViewOnly && !run.has_ended() {
             model.notify(
                 "View only: the run has no control socket here, so it accepts no commands.",
             );

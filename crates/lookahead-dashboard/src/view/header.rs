@@ -82,7 +82,9 @@ fn restriction(run: &Run) -> Option<String> {
     if let Some((read, all)) = run.connection.reading {
         return Some(format!("reading the log: {} %", 100 * read / all.max(1)));
     }
-    let view_only = run.connection.control == Control::ViewOnly && !run.has_ended();
+    let connection = &run.connection;
+    let view_only = connection.control == Control::ViewOnly && connection.lost.is_none();
+    let view_only = view_only && !run.has_ended();
     view_only.then(|| "VIEW ONLY".into())
 }
 
@@ -96,6 +98,7 @@ pub(crate) fn state_label(theme: &Theme, run: &Run) -> (&'static str, Style) {
         (RunState::Ended(Status::Stopped), _) => ("STOPPED", theme.warning.reversed()),
         (RunState::Ended(Status::Failed), _) => ("FAILED", theme.bad.reversed()),
         (RunState::Crashed, _) => ("CRASHED", theme.bad.reversed()),
+        _ if run.connection.lost.is_some() => ("LINK LOST", theme.warning.reversed()),
         _ if run.pending.stop => ("STOPPING", theme.warning.reversed()),
         (_, Some(Transition::Pause)) => ("PAUSING…", theme.warning),
         (_, Some(Transition::Continue)) => ("CONTINUING…", theme.good),

@@ -1,4 +1,4 @@
-//! A notice or a question, over the lowest rows.
+//! A notice, a question or a lost connection, over the lowest rows.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -15,7 +15,10 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let text = match (&model.dialogs.question, &model.dialogs.notice) {
         (Some(question), _) => of_question(model, question),
         (None, Some((text, _))) => text.clone(),
-        (None, None) => return,
+        (None, None) => match &model.run().connection.lost {
+            Some(lost) if !model.closing => lost.sentence(model.now),
+            _ => return,
+        },
     };
     let mut lines = format::wrap(&text, usize::from(area.width.saturating_sub(2)));
     lines.truncate(ROWS);

@@ -1,9 +1,10 @@
-//! The arguments of `list`, `completions` and `man`.
+//! The arguments of `list`, `completions`, `man` and `relay`.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use clap_complete::Shell;
+use lookahead_dashboard::Bookmark;
 
 /// `lookahead list`.
 #[derive(Debug, Args)]
@@ -30,4 +31,14 @@ pub struct Man {
     /// The folder to write to, created if it is missing; pages of these names are replaced
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
+}
+
+/// `lookahead relay`.
+#[derive(Debug, Args)]
+pub struct Relay {
+    /// The run, encoded
+    pub run: String,
+    /// How much of its log the other machine has
+    #[arg(long)]
+    pub after: Bookmark,
 }

@@ -17,6 +17,7 @@ use std::time::SystemTime;
 use lookahead_run::{RunFolder, program_name};
 use lookahead_study::sweep::{self, SweepFolder};
 
+use super::remote::Address;
 use crate::cli::CheckpointArgument;
 use crate::console::eprint_line;
 use crate::nearest::suggestion;
@@ -108,6 +109,11 @@ pub(super) fn present_or_future(typed: &[PathBuf]) -> Result<Vec<PathBuf>, Usage
     Ok(typed.iter().map(place).collect())
 }
 
+/// The run on another machine that is named, unless there is something of that name here.
+pub(super) fn remote(typed: &Path) -> Option<Address> {
+    Address::parse(typed).filter(|_| existing(typed, Path::exists).is_none())
+}
+
 /// The file of a config.
 ///
 /// # Errors
@@ -193,6 +199,9 @@ fn existing(typed: &Path, is_wanted: impl Fn(&Path) -> bool) -> Option<PathBuf> 
 fn or_missing(typed: &Path, is_wanted: impl Fn(&Path) -> bool) -> Result<PathBuf, UsageError> {
     if let Some(found) = existing(typed, Path::exists) {
         return if SweepFolder::open(&found).is_some() { Err(a_sweep(&found)) } else { Ok(found) };
+    }
+    if let Some(address) = Address::parse(typed) {
+        return Err(address.only_watched());
     }
     let all = fs::read_dir(RUNS).into_iter().flatten().flatten();
     let all = all.filter(|entry| is_wanted(&entry.path()));

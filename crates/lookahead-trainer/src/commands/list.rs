@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use self::glance::RunRow;
 use super::find;
+use super::remote::Address;
 use crate::cli;
 use crate::console::{eprint_line, print_line};
 use crate::usage::UsageError;
@@ -105,6 +106,9 @@ fn folder(typed: &Path) -> Result<PathBuf, UsageError> {
     let named = Path::new(find::RUNS).join(typed);
     let found = [typed.to_owned(), named.clone()].into_iter().find(|path| path.is_dir());
     found.ok_or_else(|| {
+        if let Some(address) = Address::parse(typed) {
+            return address.only_watched();
+        }
         UsageError::new(format!(
             "There is no folder `{}`, nor `{}`. `{} list` lists all of `{}/`.",
             typed.display(),

@@ -46,6 +46,7 @@ mod pytorch;
 mod readers;
 mod reading;
 mod recording;
+mod remote;
 mod resume;
 mod screens;
 mod sessions;

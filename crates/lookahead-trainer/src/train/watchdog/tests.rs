@@ -1,5 +1,5 @@
-use lookahead_run::event::{Record, RolledBack, RunEnded, Status};
 use lookahead_run::RunFolder;
+use lookahead_run::event::{Record, RolledBack, RunEnded, Status};
 
 use super::*;
 use crate::config::Config;
