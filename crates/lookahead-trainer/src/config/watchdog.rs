@@ -78,7 +78,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::number(
         "spike_deviations",
         "a loss is a spike if it is above the median of the recent ones by this many median absolute deviations, and \
-         by more than a tenth of the loss of guessing or, if that is unknown, of the first losses",
+         by more than a quarter of the loss of guessing or, if that is unknown, of the first losses",
     )
     .above(0.0),
     Key::choice(

@@ -14,7 +14,7 @@ pub const FEWEST: usize = 20;
 /// Losses that are the first ones.
 const FIRST: usize = 5;
 /// A spike is a rise by more than this part of the loss of guessing, or of the first losses.
-pub const LEAST_RISE: f64 = 0.1;
+pub const LEAST_RISE: f64 = 0.25;
 
 /// Compares losses with those before them.
 #[derive(Debug)]
