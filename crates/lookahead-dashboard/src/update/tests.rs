@@ -153,7 +153,7 @@ fn a_roll_back_is_confirmed_by_the_trainer_too() {
         assert_eq!(session.press("R"), []);
         session.dialogs.question.as_mut().unwrap().seen = true;
         let sent = session.press("y");
-        assert!(matches!(&sent[..], [Effect::Send { command: Command::RollBack, .. }]), "{sent:?}");
+        assert_eq!(sent, [Effect::Send(0, Command::RollBack)]);
     }
 }
 

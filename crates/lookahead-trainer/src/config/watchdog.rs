@@ -31,7 +31,7 @@ pub struct WatchdogConfig {
     pub max_roll_backs: Option<u64>,
     /// By what the learning rate is multiplied at an automatic roll-back.
     pub lr_factor: f64,
-    /// What becomes of the inner optimizer's moments at a roll-back.
+    /// What becomes of the inner optimizer's moments at a roll-back, unless that is of `lookahead.non_finite`.
     pub moments: RollBackMoments,
 }
 
@@ -55,9 +55,9 @@ pub enum WatchdogAction {
 #[serde(rename_all = "snake_case")]
 pub enum RollBackMoments {
     /// They stay, except those that hold NaN or infinity, which are reset.
-    #[default]
     Keep,
-    /// They are reset, as at the start of a training.
+    /// They are reset, as at the start of a training: they have the gradients of what is rolled back.
+    #[default]
     Reset,
 }
 
@@ -78,7 +78,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::number(
         "spike_deviations",
         "a loss is a spike if it is above the median of the recent ones by this many median absolute deviations, and \
-         by more than a tenth of the first losses",
+         by more than a quarter of the loss of guessing or, if that is unknown, of the first losses",
     )
     .above(0.0),
     Key::choice(
@@ -112,9 +112,10 @@ pub(super) const KEYS: &[Key] = &[
     Key::choice(
         "moments",
         &["keep", "reset"],
-        "the inner optimizer's moments at a roll-back: `keep` resets only those that hold NaN or infinity",
+        "the inner optimizer's moments at a roll-back. `reset`: they have the gradients of what is rolled back. `keep` \
+         resets only those that hold NaN or infinity, as the roll-backs of `lookahead.non_finite` always do",
     )
-    .example("\"reset\""),
+    .example("\"keep\""),
 ];
 
 /// The limit if the watchdog rolls back.
@@ -133,7 +134,7 @@ impl Default for WatchdogConfig {
             stall_seconds: 60.0,
             max_roll_backs: None,
             lr_factor: 1.0,
-            moments: RollBackMoments::Keep,
+            moments: RollBackMoments::Reset,
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn lock(log: &SharedLog) -> MutexGuard<'_, Log> {
 pub(crate) struct EventSink {
     pub(super) log: Option<SharedLog>,
     /// Written, and not shown yet.
-    unshown: Arc<Mutex<Vec<Record>>>,
+    pub(super) unshown: Arc<Mutex<Vec<Record>>>,
     pub(super) has_dashboard: bool,
 }
 

@@ -250,9 +250,12 @@ impl Optimizer {
         alphas.iter().try_for_each(|(group, own)| lookahead.set_alpha_of_group(*group, *own))
     }
 
-    /// Resets the moments of all trained parameters.
+    /// Resets the moments of all trained parameters, if the inner optimizer gives its moments.
     pub fn reset_moments(&mut self) -> lookahead_core::Result<()> {
         let inner = self.inner_mut();
+        if inner.moment_names().is_none() {
+            return Ok(());
+        }
         let trained = |of: &Parameter| of.tensor.requires_grad();
         let parameters = inner.parameters().iter().enumerate().filter(|(_, of)| trained(of));
         let parameters: Vec<usize> = parameters.map(|(i, _)| i).collect();

@@ -61,5 +61,6 @@ mod terminal;
 mod torchrun;
 mod torchscript;
 mod unused_settings;
+mod watchdog;
 mod watching;
 mod without_dashboard;

@@ -62,8 +62,11 @@ impl Hook for LearningCheck {
         _step: u64,
         event: &Event,
     ) -> anyhow::Result<()> {
-        if let Event::Step(step) = event {
-            self.add(step.loss);
+        match event {
+            Event::Step(step) => self.add(step.loss),
+            // They are of steps that are dropped.
+            Event::RolledBack(_) => self.recent.clear(),
+            _ => {}
         }
         Ok(())
     }

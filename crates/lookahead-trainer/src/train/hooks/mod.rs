@@ -469,7 +469,7 @@ fn builtin(t: &Training, folder: Option<&RunFolder>) -> anyhow::Result<Vec<Box<d
         Box::new(best::BestHook),
         Box::new(period::PeriodHook::default()),
         Box::new(probe::ProbeHook::new(&t.config.probe, &t.data, &t.model)?),
-        Box::new(WatchdogHook::new(&t.config.watchdog)),
+        Box::new(WatchdogHook::new(&t.config.watchdog, chance)),
     ];
     if let Some(folder) = folder {
         list.push(Box::new(folder::FolderHook::new(folder)));

@@ -70,6 +70,9 @@ impl Hooks {
             return Ok(());
         };
         lookahead.roll_back()?;
+        if t.config.watchdog.moments == RollBackMoments::Reset {
+            t.optimizer.reset_moments()?;
+        }
         t.guard.restore_cycle(&t.model)?;
         self.events.warn(t.state.step, message.clone());
         record_roll_back(t, &mut self.events, cause, message)?;
@@ -104,7 +107,7 @@ impl Hooks {
     }
 }
 
-/// After θ went back to φ: treats the moments as `[watchdog]` says, and counts, cuts the learning rate and records the
+/// After θ went back to φ: counts, cuts the learning rate and records the
 /// roll-back, unless it was requested.
 pub(super) fn record_roll_back(
     t: &mut Training,
@@ -112,9 +115,6 @@ pub(super) fn record_roll_back(
     cause: RollBackCause,
     message: String,
 ) -> anyhow::Result<()> {
-    if t.config.watchdog.moments == RollBackMoments::Reset {
-        t.optimizer.reset_moments()?;
-    }
     let factor = t.config.watchdog.lr_factor;
     if cause != RollBackCause::Requested {
         t.state.roll_backs.count += 1;

@@ -167,13 +167,13 @@ fn a_hooks_state_survives_a_resume() {
     train(&mut t, &mut hooks).unwrap();
     drop(hooks);
     let (checkpoint, manifest) = run.checkpoints().at_step(4).unwrap();
-    assert_eq!(manifest.metadata.train_state["hooks"], json!({"recorder": 4}));
+    assert_eq!(manifest.metadata.train_state["hooks"]["recorder"], 4);
 
     let (mut t, mut hooks) = training(&run, 7, &calls);
     t.restore(&checkpoint.path, &manifest.metadata).unwrap();
     train(&mut t, &mut hooks).unwrap();
     let (_, manifest) = run.checkpoints().at_step(7).unwrap();
-    assert_eq!(manifest.metadata.train_state["hooks"], json!({"recorder": 7}));
+    assert_eq!(manifest.metadata.train_state["hooks"]["recorder"], 7);
 }
 
 /// The digits, from a source that needs a quarter of a second for each batch.

@@ -64,6 +64,7 @@ fn a_manifest_of_an_earlier_version_is_read() {
 #[test]
 fn a_state_comes_back_from_a_manifest_as_it_was() {
     let state = TrainState {
+        roll_backs: RollBacks { count: 2, lr_scale: 0.25 },
         step: 12,
         epoch: 3,
         cursor: 2,

@@ -53,9 +53,10 @@ struct Saved {
 }
 
 impl WatchdogHook {
-    pub(super) fn new(config: &WatchdogConfig) -> Self {
+    /// `chance` is the loss of guessing, if it is known.
+    pub(super) fn new(config: &WatchdogConfig, chance: Option<f64>) -> Self {
         WatchdogHook {
-            spike: SpikeDetector::new(config.spike_window, config.spike_deviations),
+            spike: SpikeDetector::new(config.spike_window, config.spike_deviations, chance),
             plateau: PlateauDetector::new(config.plateau_steps),
             losses: Losses::default(),
             config: config.clone(),

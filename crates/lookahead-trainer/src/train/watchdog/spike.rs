@@ -3,7 +3,7 @@
 //! Losses differ from batch to batch, and more so for small batches. So a loss is compared with the median of the recent
 //! ones, and its distance with their median absolute deviation, MAD: neither notices a single outlier. A tail of the
 //! losses of batches is longer than that of a normal distribution, and once a training set is nearly learned the
-//! MAD is tiny. So a spike must also be a rise by a part of the first losses.
+//! MAD is tiny. So a spike must also be a rise by a part of the loss of guessing or, if that is not known, of the first losses.
 
 use std::collections::VecDeque;
 
@@ -11,14 +11,18 @@ use serde::{Deserialize, Serialize};
 
 /// Losses that must be there before another one is judged.
 pub const FEWEST: usize = 20;
-/// A spike is a rise by more than this part of the first losses.
-pub const LEAST_RISE: f64 = 0.1;
+/// Losses that are the first ones.
+const FIRST: usize = 5;
+/// A spike is a rise by more than this part of the loss of guessing, or of the first losses.
+pub const LEAST_RISE: f64 = 0.25;
 
 /// Compares losses with those before them.
 #[derive(Debug)]
 pub struct SpikeDetector {
     window: usize,
     deviations: f64,
+    /// The loss of guessing, if it is known.
+    chance: Option<f64>,
     seen: SeenLosses,
 }
 
@@ -28,7 +32,7 @@ pub struct SpikeDetector {
 pub struct SeenLosses {
     /// The last ones, NaN and infinity left out.
     recent: VecDeque<f64>,
-    /// The size of the first ones: the absolute value of their median.
+    /// The median of the first ones.
     first: Option<f64>,
     /// Whether the last one was a spike.
     is_high: bool,
@@ -48,9 +52,9 @@ pub struct Spike {
 }
 
 impl SpikeDetector {
-    /// Compares each loss with the last `window`, and allows this many `deviations`.
-    pub fn new(window: usize, deviations: f64) -> Self {
-        SpikeDetector { window, deviations, seen: SeenLosses::default() }
+    /// Compares each loss with the last `window`, and allows this many `deviations`. `chance` is the loss of guessing.
+    pub fn new(window: usize, deviations: f64, chance: Option<f64>) -> Self {
+        SpikeDetector { window, deviations, chance, seen: SeenLosses::default() }
     }
 
     /// What it keeps of the losses.
@@ -73,13 +77,16 @@ impl SpikeDetector {
             None
         } else {
             let median = median(seen.recent.iter().copied());
-            let first = *seen.first.get_or_insert(median.abs());
+            let scale = self.chance.or(seen.first).unwrap_or(median).abs();
             let deviation = self::median(seen.recent.iter().map(|loss| (loss - median).abs()));
-            let limit = median + (self.deviations * deviation).max(LEAST_RISE * first);
+            let limit = median + (self.deviations * deviation).max(LEAST_RISE * scale);
             (loss > limit).then_some(Spike { loss, median, limit, is_first: !seen.is_high })
         };
         seen.is_high = spike.is_some();
         seen.recent.push_back(loss);
+        if seen.recent.len() == FIRST && seen.first.is_none() {
+            seen.first = Some(self::median(seen.recent.iter().copied()));
+        }
         while seen.recent.len() > self.window {
             seen.recent.pop_front();
         }

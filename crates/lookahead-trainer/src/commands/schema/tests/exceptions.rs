@@ -178,9 +178,9 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
         "[distributed]\nwire = \"bf16\"",
     ),
     exception(
-        "a policy of one process among several",
-        "with several processes it must be",
-        "[lookahead]\nnon_finite = \"skip_step\"\n[distributed]\nmode = \"local\"",
+        "a roll-back without slow weights",
+        "there are no slow weights to go back to",
+        "[watchdog]\nspike = \"roll_back\"",
     ),
 ];
 

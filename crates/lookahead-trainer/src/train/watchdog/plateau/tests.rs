@@ -27,7 +27,9 @@ fn it_is_the_first_until_the_mean_falls_again() {
 #[test]
 fn a_restored_detector_judges_as_the_one_that_was_saved() {
     let mut saved = PlateauDetector::new(7);
-    (0..17).for_each(|step| drop(saved.judge(1.0 / f64::from(step + 1))));
+    for step in 0..17 {
+        saved.judge(1.0 / f64::from(step + 1));
+    }
     let mut restored = PlateauDetector::new(7);
     let text = serde_json::to_string(saved.seen()).unwrap();
     restored.restore(serde_json::from_str(&text).unwrap());

@@ -7,7 +7,7 @@ fn falling(step: u64) -> f64 {
 }
 
 fn detector() -> SpikeDetector {
-    SpikeDetector::new(50, 20.0)
+    SpikeDetector::new(50, 20.0, None)
 }
 
 #[test]
@@ -47,8 +47,20 @@ fn a_rise_that_is_small_beside_the_first_losses_is_no_spike_however_rare() {
     for step in 0..100 {
         detector.judge(if step < 30 { 2.0 } else { 0.001 });
     }
-    assert_eq!(detector.judge(0.19), None);
-    assert!(detector.judge(0.21).is_some());
+    assert_eq!(detector.judge(0.49), None);
+    assert!(detector.judge(0.51).is_some());
+}
+
+#[test]
+fn the_loss_of_guessing_counts_instead_of_the_first_ones() {
+    let mut detector = SpikeDetector::new(50, 20.0, Some(2.0));
+    (0..50).for_each(|_| assert_eq!(detector.judge(0.001), None));
+    assert_eq!(
+        detector.judge(0.49),
+        None,
+        "as after a resume from a checkpoint without the first losses"
+    );
+    assert!(detector.judge(0.51).is_some());
 }
 
 #[test]

@@ -1,0 +1,167 @@
+//! The watchdog in the real program: requests, processes that hang, and several processes that decide alike.
+
+use std::process::Child;
+
+use crate::common::{SMALL, Sandbox, failed, signal, succeeded};
+use crate::distributed::{start, succeed};
+use lookahead_run::command::{Command, Setting};
+use lookahead_run::event::{Event, Record, RollBackCause, Status};
+use lookahead_run::{RunFolder, control};
+
+const ENDLESS: [&str; 5] =
+    ["--quiet", "--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=0"];
+
+fn ask(sandbox: &Sandbox, command: Command) {
+    control::send(&RunFolder::open(&sandbox.run_folder("run")).unwrap(), command).unwrap();
+}
+
+fn roll_backs(sandbox: &Sandbox, cause: RollBackCause) -> usize {
+    let of_cause =
+        |record: &Record| matches!(&record.event, Event::RolledBack(of) if of.cause == cause);
+    sandbox.records("run").iter().filter(|record| of_cause(record)).count()
+}
+
+fn rolled_back(record: &Record) -> bool {
+    matches!(record.event, Event::RolledBack(_))
+}
+
+fn stop(sandbox: &Sandbox, child: Child) {
+    signal(&child, "TERM");
+    succeeded(child.wait_with_output().unwrap());
+    assert!(sandbox.run_folder("run").exists());
+}
+
+#[test]
+fn ctl_rolls_back_a_run_with_slow_weights_and_no_other() {
+    let sandbox = Sandbox::new(SMALL);
+    let mut child =
+        sandbox.start("run", &[&ENDLESS[..], &["--set", "lookahead.k=1000000"]].concat());
+    sandbox.wait_for("run", &mut child, |record| record.step > 20);
+    let output = succeeded(sandbox.lookahead(&["ctl", "runs/run", "roll-back"]));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("The fast weights went back to the slow ones at step"), "{said}");
+    let back = sandbox.records("run").iter().position(rolled_back).unwrap();
+    sandbox.wait_for("run", &mut child, |record| {
+        matches!(record.event, Event::Step(step) if step.phase == 1) && record.step > 20
+    });
+    let records = sandbox.records("run");
+    let next = records[back..].iter().find_map(|record| match record.event {
+        Event::Step(step) => Some(step.phase),
+        _ => None,
+    });
+    assert_eq!(next, Some(1), "a new cycle begins");
+    stop(&sandbox, child);
+
+    let sandbox = Sandbox::new(SMALL);
+    let mut child = sandbox.start("run", &[&ENDLESS[..], &["--set", "lookahead=false"]].concat());
+    sandbox.wait_for("run", &mut child, |record| record.step > 20);
+    let output = sandbox.lookahead(&["ctl", "runs/run", "roll-back"]);
+    failed(&output, 1, &["The run trains without Lookahead", "Nothing was changed."]);
+    stop(&sandbox, child);
+}
+
+/// A learning rate that is far too large makes the loss jump until the watchdog gives up.
+#[test]
+fn a_run_whose_loss_jumps_again_and_again_fails_with_the_reason() {
+    let sandbox = Sandbox::new(SMALL);
+    let sets = ["--set", "watchdog.spike=roll_back", "--set", "lookahead.non_finite=roll_back"];
+    let mut child = sandbox.start("run", &[&ENDLESS[..], &sets].concat());
+    sandbox.wait_for("run", &mut child, |record| record.step > 40);
+    let (key, value) = ("optimizer.lr".to_owned(), 1000.into());
+    ask(&sandbox, Command::Set(Setting { key, value }));
+    let output = child.wait_with_output().unwrap();
+    failed(&output, 1, &["too many (`watchdog.max_roll_backs`)", "Resume with: "]);
+    let records = sandbox.records("run");
+    let Some(Record { event: Event::RunEnded(ended), step, .. }) = records.last() else {
+        panic!("{:?}", records.last())
+    };
+    assert_eq!(ended.status, Status::Failed);
+    assert_eq!(records.iter().filter(|record| rolled_back(record)).count(), 4);
+    assert!(sandbox.run_folder("run").join(format!("step-{step:08}")).exists(), "it is saved");
+}
+
+const LOCAL: [&str; 4] =
+    ["--set", "distributed.mode=local", "--set", "distributed.timeout_seconds=60"];
+
+fn train<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let first = ["train", "test.toml", "--out", "runs", "--name", "run", "--no-tui"];
+    [&first[..], &ENDLESS, &LOCAL, more].concat()
+}
+
+/// Settings and roll-backs reach all processes at the same step: otherwise their syncs would not meet, or their configs
+/// differ at the resume.
+#[test]
+fn several_processes_take_settings_and_roll_backs_alike() {
+    let sandbox = Sandbox::new(SMALL);
+    let mut ranks = start(&sandbox, 2, &train(&[]));
+    sandbox.wait_for("run", &mut ranks[0], |record| record.step > 20);
+    for (key, value) in [("optimizer.lr", 0.02.into()), ("lookahead.k", 7.into())] {
+        ask(&sandbox, Command::Set(Setting { key: key.to_owned(), value }));
+        sandbox.wait_for("run", &mut ranks[0], |record| {
+            matches!(&record.event, Event::Changed(changed) if changed.changes.contains_key(key))
+        });
+    }
+    ask(&sandbox, Command::RollBack);
+    sandbox.wait_for("run", &mut ranks[0], rolled_back);
+    assert_eq!(roll_backs(&sandbox, RollBackCause::Requested), 1);
+    let step = sandbox.records("run").last().unwrap().step;
+    sandbox.wait_for("run", &mut ranks[0], |record| record.step > step + 20);
+    ask(&sandbox, Command::Stop);
+    succeed(ranks);
+    let resumed = ["resume", "runs/run", "--no-tui", "--quiet", "--set"];
+    let end = format!("train.max_steps={}", sandbox.records("run").last().unwrap().step + 5);
+    succeed(start(&sandbox, 2, &[&resumed[..], &[&end]].concat()));
+}
+
+/// Each process sees the jump of the mean loss, so all roll back before the same sync, and end with the same reason.
+#[test]
+fn several_processes_roll_back_alike() {
+    for mode in ["local", "data_parallel"] {
+        let sandbox = Sandbox::new(SMALL);
+        let mode = format!("distributed.mode={mode}");
+        let sets = ["watchdog.spike=roll_back", "lookahead.non_finite=roll_back", &mode];
+        let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+        let mut ranks = start(&sandbox, 2, &train(&sets));
+        sandbox.wait_for("run", &mut ranks[0], |record| record.step > 40);
+        let (key, value) = ("optimizer.lr".to_owned(), 1000.into());
+        ask(&sandbox, Command::Set(Setting { key, value }));
+        let outputs: Vec<_> =
+            ranks.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+        for output in outputs {
+            failed(&output, 1, &["too many (`watchdog.max_roll_backs`)"]);
+        }
+    }
+}
+
+/// The other process is stopped in the middle of its work, and waits for no one.
+#[test]
+fn a_process_that_hangs_is_noticed_by_the_others() {
+    let sandbox = Sandbox::new(SMALL);
+    let sets = ["--set", "watchdog.stall_seconds=0.5"];
+    let mut ranks = start(&sandbox, 2, &train(&sets));
+    sandbox.wait_for("run", &mut ranks[0], |record| record.step > 40);
+    signal(&ranks[1], "STOP");
+    sandbox.wait_for("run", &mut ranks[0], |record| matches!(record.event, Event::Stalled(_)));
+    signal(&ranks[1], "CONT");
+    let step = sandbox.records("run").last().unwrap().step;
+    sandbox.wait_for("run", &mut ranks[0], |record| record.step > step + 20);
+    ask(&sandbox, Command::Stop);
+    succeed(ranks);
+
+    let sandbox = Sandbox::new(SMALL);
+    let stops = [&sets[..], &["--set", "watchdog.stall=stop"]].concat();
+    let mut ranks = start(&sandbox, 2, &train(&stops));
+    sandbox.wait_for("run", &mut ranks[0], |record| record.step > 40);
+    signal(&ranks[1], "STOP");
+    let hangs = ranks.pop().unwrap();
+    let output = ranks.pop().unwrap().wait_with_output().unwrap();
+    failed(&output, 1, &["has taken", "the program was ended"]);
+    signal(&hangs, "KILL");
+    drop(hangs.wait_with_output());
+    let records = sandbox.records("run");
+    let Some(Record { event: Event::RunEnded(ended), .. }) = records.last() else {
+        panic!("{:?}", records.last())
+    };
+    assert_eq!(ended.status, Status::Failed);
+    assert!(output.stdout.is_empty());
+}
