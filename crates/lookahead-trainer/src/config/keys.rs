@@ -3,6 +3,7 @@
 use serde::Serialize;
 use toml::{Table, Value};
 
+use super::alert::{self, AlertConfig};
 use super::averaging::{self, AveragingConfig};
 use super::checkpoint::{self, CheckpointConfig};
 use super::data::{self, DataConfig};
@@ -187,7 +188,7 @@ struct Known {
     defaults: fn(&str) -> Table,
 }
 
-const SECTIONS: [Known; 12] = [
+const SECTIONS: [Known; 13] = [
     Known {
         name: "data",
         about: "the data set, its batches and its validation set",
@@ -253,6 +254,12 @@ const SECTIONS: [Known; 12] = [
         about: "what is written besides the event log",
         keys: log::KEYS,
         defaults: |_| defaults::<LogConfig>(),
+    },
+    Known {
+        name: "alert",
+        about: "a program or a web address that is told when the run fails or ends",
+        keys: alert::KEYS,
+        defaults: |_| defaults::<AlertConfig>(),
     },
     Known {
         name: "distributed",

@@ -30,7 +30,7 @@ const CLIP_VALUE: &str = "train.clip_grad_value";
 pub const PROBE_INTERVAL: &str = "probe.every_syncs";
 
 /// Keys, or sections with a dot, that may change without invalidating a checkpoint.
-const MAY_CHANGE: [&str; 32] = [
+const MAY_CHANGE: [&str; 33] = [
     "data.in_memory",
     "task.metrics",
     "train.evaluate_every_epochs",
@@ -47,6 +47,7 @@ const MAY_CHANGE: [&str; 32] = [
     "probe.",
     "checkpoint.",
     "log.",
+    "alert.",
     "schedule.",
     "optimizer.lr",
     WEIGHT_DECAY,
