@@ -169,7 +169,7 @@ impl Link {
                     self.report(RunUpdate::Reconnected { host: host.clone() })?;
                     return Ok(connection);
                 }
-                Err(error) => why = error.to_string().trim_end_matches('.').to_owned(),
+                Err(error) => why = error.clause(),
             }
             pause = (2 * pause).min(LAST_RETRY);
         }
@@ -209,6 +209,3 @@ fn pass_on(
         updates.send((index, update)).map_err(|_| Closed)?;
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -10,12 +10,13 @@
 //! | [`train`], [`optimizer`], `lookahead`, [`schedule`] | how long, from which seed, on which device; with which optimizer |
 //! | [`groups`] | parameter groups with options of their own |
 //! | [`kinds`] | each kind of data, model and optimizer has a type for its keys |
-//! | [`averaging`], [`probe`], [`checkpoint`], [`log`], [`watchdog`], [`distributed`] | what happens during the training |
+//! | [`averaging`], [`probe`], [`checkpoint`], [`log`], [`watchdog`], [`alert`], [`distributed`] | what happens during the training |
 //! | [`overrides`] | `--set KEY=VALUE` |
 //! | [`mutable_keys`] | which keys may change during a run |
 //! | [`key`], [`keys`], [`bounds`] | what each key does, and what is allowed: the texts of help, messages and documentation |
 //! | [`issue`] | the error of a value, and checks that sections share |
 
+pub mod alert;
 pub mod averaging;
 pub mod bounds;
 pub mod checkpoint;
@@ -52,6 +53,7 @@ use lookahead_run::toml_fault;
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
+use alert::AlertConfig;
 use averaging::AveragingConfig;
 use checkpoint::CheckpointConfig;
 use data::DataConfig;
@@ -106,6 +108,9 @@ pub struct Config {
     /// What to do about a training that goes wrong.
     #[serde(skip_serializing_if = "WatchdogConfig::is_default")]
     pub watchdog: WatchdogConfig,
+    /// Who is told when it fails or ends.
+    #[serde(skip_serializing_if = "AlertConfig::is_default")]
+    pub alert: AlertConfig,
     /// One run in several processes.
     pub distributed: DistributedConfig,
 }
@@ -292,6 +297,7 @@ impl Config {
             lookahead::check(config, &self.optimizer, kinds)?;
         }
         self.optimizer.check_alphas(self.lookahead.as_ref(), kinds)?;
+        self.alert.check()?;
         self.averaging.resolve(self.lookahead.as_ref())?;
         schedule::resolve(&mut self.schedule, self.optimizer.lr)?;
         self.task.check(kinds, task)?;
@@ -413,9 +419,10 @@ impl Config {
         toml::to_string(self).expect("a config holds only what TOML can say")
     }
 
-    /// The configuration as JSON, for the event log.
+    /// The configuration as JSON, for the event log and checkpoints, without the secret part of `alert.webhook`.
     pub fn to_json(&self) -> serde_json::Value {
-        serde_json::to_value(self).expect("a config holds only what JSON can say")
+        let shown = Config { alert: self.alert.without_secret(), ..self.clone() };
+        serde_json::to_value(shown).expect("a config holds only what JSON can say")
     }
 }
 

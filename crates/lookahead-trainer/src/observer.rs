@@ -32,7 +32,9 @@ use lookahead_run::{RunFolder, program_name};
 
 use lookahead_run::words::reason;
 
+use crate::alerts::Alerts;
 use crate::background_writer::BackgroundWriter;
+use crate::config::alert::AlertConfig;
 use crate::console::{self, eprint_line, patience};
 use crate::controls::LATE_SIGNAL;
 
@@ -76,8 +78,10 @@ pub struct Observer {
     quiet: bool,
     /// Writes each event as a line of JSON.
     json: Option<BackgroundWriter>,
-    stdout: Reader,
-    stderr: Reader,
+    /// Of stdout and of stderr.
+    readers: [Reader; 2],
+    /// If the config has some.
+    alerts: Option<Alerts>,
     run: PathBuf,
     /// Of the last event.
     step: u64,
@@ -164,6 +168,19 @@ impl Observer {
         self.tensorboard = Some(TensorBoard::new(folder));
     }
 
+    /// Delivers alerts too, from the next event on.
+    ///
+    /// # Errors
+    /// If the address for them is missing, or the system refuses a thread.
+    pub(crate) fn deliver_alerts(
+        &mut self,
+        folder: &RunFolder,
+        config: &AlertConfig,
+    ) -> anyhow::Result<()> {
+        self.alerts = Alerts::new(folder, config)?;
+        Ok(())
+    }
+
     /// For a process that keeps no record: it prints only warnings.
     pub(crate) fn follower() -> Self {
         Observer::empty(true)
@@ -178,8 +195,11 @@ impl Observer {
             bar: None,
             quiet,
             json: None,
-            stdout: Reader::new("Standard output", "events"),
-            stderr: Reader::new("Standard error", "lines"),
+            readers: [
+                Reader::new("Standard output", "events"),
+                Reader::new("Standard error", "lines"),
+            ],
+            alerts: None,
             run: PathBuf::new(),
             step: 0,
             silence: Silence { last: f64::NAN, longest: 0.0, recent: (0.0, 0.0) },
@@ -281,18 +301,19 @@ impl Observer {
         }
     }
 
-    /// Reports readers that stop reading and read again, and before the last event what they missed.
+    /// Reports readers that stop reading and read again, and before the last event what they missed; and alerts that
+    /// could not be delivered.
     fn watch_readers(&mut self, before: &Record) {
-        let streams =
-            [(&mut self.stdout, self.json.as_ref()), (&mut self.stderr, console::stderr_writer())];
+        let writers = [self.json.as_ref(), console::stderr_writer()];
         let mut messages: Vec<String> = Vec::new();
-        for (reader, writer) in streams {
+        for (reader, writer) in self.readers.iter_mut().zip(writers) {
             let Some(writer) = writer else { continue };
             messages.extend(reader.change(writer));
             if let Event::RunEnded(_) = before.event {
                 messages.extend(reader.count(writer));
             }
         }
+        messages.extend(self.alerts.iter().flat_map(Alerts::take_failures));
         for message in messages {
             self.publish_now(&Record::now(before.step, Event::Warning(Warning { message })));
         }
@@ -331,6 +352,9 @@ impl Observer {
         }
         self.lines.remember(record);
         self.write_json(record);
+        if let Some(alerts) = &mut self.alerts {
+            alerts.on_event(record);
+        }
     }
 
     fn print(&mut self, record: &Record) {
@@ -435,6 +459,9 @@ impl Observer {
             self.lines.take_important().into_iter().for_each(eprint_line);
         }
         self.finish_json();
+        // The log has its last event.
+        let failures = self.alerts.take().map(Alerts::finish).unwrap_or_default();
+        failures.iter().for_each(|failure| eprint_line(format_args!("Warning: {failure}")));
         console::finish();
     }
 

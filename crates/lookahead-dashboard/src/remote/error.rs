@@ -78,3 +78,14 @@ pub enum RemoteError {
         message: String,
     },
 }
+
+impl RemoteError {
+    /// Why an attempt to connect again failed, as a clause.
+    pub(super) fn clause(&self) -> String {
+        match self {
+            RemoteError::Connect { words, .. } => words.clone(),
+            RemoteError::Refused { message, .. } => message.trim_end_matches('.').to_owned(),
+            error => error.to_string().trim_end_matches('.').to_owned(),
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use toml::{Table, Value};
 
+use super::alert::{self, AlertConfig};
 use super::averaging::{self, AveragingConfig};
 use super::checkpoint::{self, CheckpointConfig};
 use super::data::{self, DataConfig};
@@ -188,7 +189,7 @@ struct Known {
     defaults: fn(&str) -> Table,
 }
 
-const SECTIONS: [Known; 13] = [
+const SECTIONS: [Known; 14] = [
     Known {
         name: "data",
         about: "the data set, its batches and its validation set",
@@ -260,6 +261,12 @@ const SECTIONS: [Known; 13] = [
         about: "what to do about a training that goes wrong; NaN and infinity have `lookahead.non_finite`",
         keys: watchdog::KEYS,
         defaults: |_| defaults::<WatchdogConfig>(),
+    },
+    Known {
+        name: "alert",
+        about: "a program or a web address that is told when the run fails or ends",
+        keys: alert::KEYS,
+        defaults: |_| defaults::<AlertConfig>(),
     },
     Known {
         name: "distributed",

@@ -30,7 +30,7 @@ const CLIP_VALUE: &str = "train.clip_grad_value";
 pub const PROBE_INTERVAL: &str = "probe.every_syncs";
 
 /// Keys, or sections with a dot, that may change without invalidating a checkpoint.
-const MAY_CHANGE: [&str; 33] = [
+const MAY_CHANGE: [&str; 34] = [
     "data.in_memory",
     "task.metrics",
     "train.evaluate_every_epochs",
@@ -48,6 +48,7 @@ const MAY_CHANGE: [&str; 33] = [
     "checkpoint.",
     "log.",
     "watchdog.",
+    "alert.",
     "schedule.",
     "optimizer.lr",
     WEIGHT_DECAY,

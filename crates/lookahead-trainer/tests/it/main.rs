@@ -2,6 +2,7 @@
 //! libtorch; nextest runs every test in a process of its own, plain `cargo test` one after the other.
 
 mod accumulating;
+mod alerts;
 mod around_a_run;
 mod arrays;
 mod averaging;

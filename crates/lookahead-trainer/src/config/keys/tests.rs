@@ -21,6 +21,7 @@ fn the_tables_have_the_fields_of_the_sections() {
         ("probe", field_names::<ProbeConfig>()),
         ("checkpoint", field_names::<CheckpointConfig>()),
         ("log", field_names::<LogConfig>()),
+        ("alert", field_names::<AlertConfig>()),
         ("distributed", field_names::<DistributedConfig>()),
     ];
     for (section, fields) in fields {

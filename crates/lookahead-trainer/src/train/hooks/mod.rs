@@ -115,6 +115,7 @@ impl Hooks {
         if t.config.log.tensorboard {
             observer.write_tensorboard(folder);
         }
+        observer.deliver_alerts(folder, &t.config.alert)?;
         let writer = Writer::new(folder.checkpoints(), observer.syncer()?)?;
         Hooks::with(observer, writer, Some(folder), t, Some(hangup))
     }

@@ -1,0 +1,222 @@
+//! Alerts: a program is started, or a web address called, when something happens to a run.
+//!
+//! A thread of its own delivers them, so that neither ever delays the training. What can't be delivered is a warning.
+
+mod command;
+mod webhook;
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use lookahead_run::event::{Event, Record, RunEnded, Status};
+use lookahead_run::words::reason;
+use lookahead_run::{RunFolder, program_name};
+use rustix::io::Errno;
+use serde::Serialize;
+
+use crate::config::alert::AlertConfig;
+use crate::usage::UsageError;
+use webhook::Webhook;
+
+/// Most alerts that wait for their delivery; more are dropped.
+const WAITING: usize = 16;
+/// An alert of the same kind as the last one is left out for this long: a full disk is noticed at each attempt to save.
+const SAME: Duration = Duration::from_secs(600);
+/// Most bytes of a reason, so that the whole alert fits into a pipe.
+const LONGEST_REASON: usize = 4096;
+/// How long a delivery that was cut off may take to end.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// What an event alerts to: one of [`KINDS`](crate::config::alert::KINDS), and the reason in a sentence.
+fn alert_of(event: &Event) -> Option<(&'static str, String)> {
+    match event {
+        Event::RunEnded(RunEnded { status, message, .. }) => match status {
+            Status::Failed => Some(("failed", message.clone().unwrap_or_default())),
+            Status::Finished => {
+                let all = || "It took all its steps.".to_owned();
+                Some(("finished", message.clone().unwrap_or_else(all)))
+            }
+            Status::Stopped => None,
+        },
+        Event::Warning(warning) if is_disk_full(&warning.message) => {
+            Some(("disk_full", warning.message.clone()))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a warning has a full disk as its cause: no space, a quota, or a limit on the size of files.
+fn is_disk_full(message: &str) -> bool {
+    let causes = [Errno::NOSPC, Errno::DQUOT, Errno::FBIG];
+    causes.iter().any(|cause| message.contains(&reason(&io::Error::from(*cause))))
+}
+
+/// An alert, as it is delivered.
+#[derive(Debug, Clone, Serialize)]
+struct Alert {
+    /// Its kind.
+    alert: &'static str,
+    /// The run's name.
+    run: String,
+    /// The run's folder, absolute.
+    folder: String,
+    host: String,
+    step: u64,
+    /// Sentences.
+    reason: String,
+    /// Unix time.
+    time: f64,
+    /// Name and version of this program.
+    program: String,
+    /// All of it in a line: chat programs show this field.
+    text: String,
+}
+
+/// The thread that delivers alerts.
+#[derive(Debug)]
+pub(crate) struct Alerts {
+    config: AlertConfig,
+    /// Of the run.
+    run: String,
+    folder: String,
+    host: String,
+    queue: Option<Sender<Alert>>,
+    /// What could not be delivered, as sentences; disconnected when the thread has ended.
+    failures: Receiver<String>,
+    /// The last one, and when.
+    last: Option<(&'static str, Instant)>,
+    deadline: Deadline,
+}
+
+/// When the end of the run gives up on alerts, once it has come.
+#[derive(Debug, Clone, Default)]
+struct Deadline(Arc<Mutex<Option<Instant>>>);
+
+impl Deadline {
+    /// When a delivery that may take so long from now on must end.
+    fn within(&self, timeout: Duration) -> Instant {
+        let own = Instant::now() + timeout;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).map_or(own, |end| end.min(own))
+    }
+
+    fn set(&self, end: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
+    }
+}
+
+impl Alerts {
+    /// Starts the thread, if the config has a program or an address.
+    ///
+    /// # Errors
+    /// If the environment variable of the address is not set, or the thread can't be started.
+    pub(crate) fn new(folder: &RunFolder, config: &AlertConfig) -> anyhow::Result<Option<Self>> {
+        if config.command.is_empty() && config.webhook.is_empty() {
+            return Ok(None);
+        }
+        let webhook = Webhook::new(&config.webhook)?;
+        let (queue, waiting) = bounded::<Alert>(WAITING);
+        let (report, failures) = unbounded();
+        let deadline = Deadline::default();
+        let (end, timeout) = (deadline.clone(), Duration::from_secs(config.timeout));
+        let command = config.command.clone();
+        let work = move || {
+            for alert in waiting {
+                let Ok(json) = serde_json::to_vec(&alert) else { continue };
+                let deliveries = [
+                    command::run(&command, &json, &end, timeout),
+                    webhook.as_ref().map_or(Ok(()), |to| to.send(&json, &end, timeout)),
+                ];
+                for failure in deliveries.into_iter().filter_map(Result::err) {
+                    let _ = report.send(format!("The alert `{}`: {failure}", alert.alert));
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("alerts".into());
+        thread.spawn(work).context("The thread for alerts can't be started.")?;
+        Ok(Some(Alerts {
+            config: config.clone(),
+            run: folder.name().to_owned(),
+            folder: absolute(folder.path()),
+            host: host(),
+            queue: Some(queue),
+            failures,
+            last: None,
+            deadline,
+        }))
+    }
+
+    /// Delivers an alert if the event is one that the config names. Never waits.
+    pub(crate) fn on_event(&mut self, record: &Record) {
+        let Some((kind, mut reason)) = alert_of(&record.event) else { return };
+        let is_repeated = self.last.is_some_and(|(last, at)| last == kind && at.elapsed() < SAME);
+        if is_repeated || !self.config.on.iter().any(|wanted| wanted == kind) {
+            return;
+        }
+        self.last = Some((kind, Instant::now()));
+        if let Some((end, _)) = reason.char_indices().find(|(at, _)| *at >= LONGEST_REASON) {
+            reason.truncate(end);
+            reason.push('…');
+        }
+        let (run, host, step) = (self.run.clone(), self.host.clone(), record.step);
+        let alert = Alert {
+            alert: kind,
+            text: format!("{run} on {host}: {} at step {step}. {reason}", kind.replace('_', " ")),
+            run,
+            folder: self.folder.clone(),
+            host,
+            step,
+            reason,
+            time: record.time,
+            program: format!("{} {}", program_name(), env!("CARGO_PKG_VERSION")),
+        };
+        // If there is no room, earlier ones say what is wrong.
+        let _ = self.queue.as_ref().map(|queue| queue.try_send(alert));
+    }
+
+    /// What could not be delivered since the last call, as sentences.
+    pub(crate) fn take_failures(&self) -> Vec<String> {
+        self.failures.try_iter().collect()
+    }
+
+    /// Waits for the alerts that are not delivered yet, at most the timeout, and returns what could not be delivered.
+    pub(crate) fn finish(mut self) -> Vec<String> {
+        let end = Instant::now() + Duration::from_secs(self.config.timeout);
+        self.deadline.set(end);
+        drop(self.queue.take());
+        let mut failures = Vec::new();
+        while let Ok(failure) = self.failures.recv_deadline(end + GRACE) {
+            failures.push(failure);
+        }
+        failures
+    }
+}
+
+/// The value of a setting, or of the environment variable that it names.
+fn from_environment(key: &str, value: &str) -> Result<String, UsageError> {
+    let Some(name) = value.strip_prefix('$') else { return Ok(value.to_owned()) };
+    std::env::var(name).ok().filter(|found| !found.is_empty()).ok_or_else(|| {
+        UsageError::new(format!(
+            "`{key}` is `${name}`, and this environment variable is not set. Set it, or turn alerts to it off with \
+             `--set {key}=\"\"`."
+        ))
+    })
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+/// The name of this machine; empty if it is unknown.
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = name.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
+    name.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests;

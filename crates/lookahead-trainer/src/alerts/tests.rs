@@ -1,0 +1,46 @@
+use lookahead_run::event::{Reason, Warning};
+
+use super::*;
+use crate::config::alert::{KINDS, host_of};
+
+fn ended(status: Status, message: Option<&str>) -> Event {
+    Event::RunEnded(RunEnded { message: message.map(str::to_owned), ..RunEnded::new(status) })
+}
+
+fn warning(message: &str) -> Event {
+    Event::Warning(Warning { message: message.to_owned() })
+}
+
+#[test]
+fn an_event_alerts_to_what_it_means() {
+    let failed = ended(Status::Failed, Some("The loss is NaN."));
+    assert_eq!(alert_of(&failed), Some(("failed", "The loss is NaN.".to_owned())));
+    let mut finished = RunEnded::new(Status::Finished);
+    finished.reason = Some(Reason::EarlyStopping);
+    let all = ("finished", "It took all its steps.".to_owned());
+    assert_eq!(alert_of(&Event::RunEnded(finished)), Some(all));
+    assert_eq!(alert_of(&ended(Status::Stopped, None)), None);
+    for code in [28, 122, 27] {
+        let cause = reason(&io::Error::from_raw_os_error(code));
+        let message = format!("It could not be saved: {cause}. Training continues.");
+        assert_eq!(alert_of(&warning(&message)), Some(("disk_full", message)));
+    }
+    let denied = io::Error::from_raw_os_error(13).to_string();
+    assert_eq!(alert_of(&warning(&denied)), None);
+    assert_eq!(alert_of(&Event::Paused), None);
+    for event in [failed, ended(Status::Finished, None), warning("No space left on device.")] {
+        assert!(KINDS.contains(&alert_of(&event).unwrap().0));
+    }
+}
+
+#[test]
+fn an_address_is_shown_without_its_secrets() {
+    for (address, shown) in [
+        ("https://hooks.example.com/services/T0/SECRET", "https://hooks.example.com/…"),
+        ("http://user:secret@127.0.0.1:8080?token=secret", "http://127.0.0.1:8080/…"),
+        ("$LOOKAHEAD_WEBHOOK", "$LOOKAHEAD_WEBHOOK"),
+        ("", ""),
+    ] {
+        assert_eq!(host_of(address), shown);
+    }
+}
