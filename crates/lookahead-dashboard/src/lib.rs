@@ -18,6 +18,7 @@
 //! | `history`, `smoothing`, `cycles`, `clock` | series in bounded memory, running means, inner cycles, training time and rate |
 //! | `messages`, `labels`, `format`, `theme`, `options` | messages and names of runs, numbers, colours |
 //! | `offscreen`, `screen_text` | [`Offscreen`]: the dashboard without a terminal; a screen as text |
+//! | `heat_map` | the norms of layers as rows and columns |
 //! | `figure` | the charts as figures, for files |
 //!
 //! It follows the Elm architecture: `update(&mut Model, Message) -> Vec<Effect>` and
@@ -64,6 +65,7 @@ mod fixture;
 mod followers;
 mod format;
 mod handle;
+mod heat_map;
 mod history;
 mod jobs;
 mod keys;
@@ -89,6 +91,7 @@ mod viewport;
 mod watch;
 mod words;
 
+pub use crossterm::event::KeyCode;
 pub use figure::{Plot, PlotError, plot};
 pub use handle::{Dashboard, spawn};
 pub use offscreen::Offscreen;
