@@ -279,6 +279,7 @@ pub use learning_rate::{
     Anneal, DecayShape, LearningRate, LearningRateKind, LearningRateSchedule, SchedulePosition,
 };
 pub use lookahead::Lookahead;
+pub use lookahead::norms::VariableNorms;
 pub use lookahead::swap::SlowWeights;
 #[cfg(feature = "distributed")]
 pub use lookahead_sys::distributed;

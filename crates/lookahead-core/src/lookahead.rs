@@ -19,7 +19,7 @@ mod invariants;
 mod moments;
 mod nested;
 mod non_finite;
-mod norms;
+pub(crate) mod norms;
 #[cfg(not(feature = "distributed"))]
 mod one_process;
 mod partial;

@@ -97,8 +97,8 @@ fn follow(folder: &Path, file: &Path, changes: &Receiver<Arrangement>, done: &Se
         Ok(Some(arrangement)) => drop(done.send(Message::Arranged(arrangement))),
         Ok(None) => {}
         Err(why) => {
-            let text =
-                format!("The arrangement of the charts in {} is ignored: {why}.", file.display());
+            let file = file.display();
+            let text = format!("The arrangement of the charts is ignored: {file}: {why}.");
             let _ = done.send(Message::Done(text));
         }
     }

@@ -28,13 +28,17 @@ pub(crate) enum Chart {
     Alpha,
     /// Training samples per second.
     Speed,
+    /// Distance between the fast and the slow weights of each layer just before syncs.
+    LayerDistance,
+    /// Norm of the last gradient of each layer before syncs.
+    LayerGradient,
     /// A number that the program logs by name: its index in the model's
     /// [`scalar_names`](crate::model::Model::scalar_names).
     Scalar(usize),
 }
 
 impl Chart {
-    /// All charts but those of numbers by name.
+    /// All charts but those of layers and those of numbers by name.
     pub(crate) const ALL: [Chart; 10] = [
         Chart::Loss,
         Chart::Accuracy,
@@ -47,6 +51,19 @@ impl Chart {
         Chart::Alpha,
         Chart::Speed,
     ];
+
+    /// The charts of layers, which few runs measure.
+    pub(crate) const LAYERS: [Chart; 2] = [Chart::LayerDistance, Chart::LayerGradient];
+
+    /// The chart of the trainer with this name on the command line.
+    pub(crate) fn named(name: &str) -> Option<Chart> {
+        Chart::ALL.into_iter().chain(Chart::LAYERS).find(|chart| chart.name() == name)
+    }
+
+    /// Whether it is a heat map of layers.
+    pub(crate) fn is_heat_map(self) -> bool {
+        Chart::LAYERS.contains(&self)
+    }
 
     /// Name, title, a title that says more, and a sentence for the help.
     #[rustfmt::skip]
@@ -70,6 +87,10 @@ impl Chart {
             Chart::Alpha => ["alpha", "α at syncs", "slow step size α at syncs",
                 "Slow step size: the part of the way to the fast weights that the slow weights move at a sync."],
             Chart::Speed => ["speed", "samples/s", "training samples per second", "Training samples per second."],
+            Chart::LayerDistance => ["layer-distance", "distance of layers", "distance from the fast to the slow weights of each layer",
+                "‖θ − φ‖ of each layer just before a sync, as a heat map."],
+            Chart::LayerGradient => ["layer-gradient", "gradient norm of layers", "gradient norm of each layer at syncs",
+                "Norm of the last gradient of each layer before a sync, as a heat map."],
             Chart::Scalar(_) => ["", "", "", "A number that the program logs by name."],
         }
     }

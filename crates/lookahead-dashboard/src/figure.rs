@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use lookahead_chart::{Figure, Line, Marker, PALETTE, Panel, Point, UsualRange};
+use lookahead_chart::{Cell, Figure, Heatmap, Line, Marker, PALETTE, Panel, Point, UsualRange};
 use lookahead_run::event::Scalars;
 use lookahead_run::{LogItem, LogTail, RunFolder};
 
 use crate::chart::Chart;
 use crate::cycles::mean_cycle;
 use crate::format;
+use crate::heat_map;
 use crate::labels::labels;
 use crate::message::Message;
 use crate::model::{Model, Role};
@@ -68,7 +69,48 @@ fn file_name(model: &Model) -> String {
 }
 
 fn panels(model: &Model, chart: Chart) -> Vec<Panel> {
-    if chart == Chart::Cycle { cycles(model) } else { vec![panel(model, chart)] }
+    match chart {
+        Chart::Cycle => cycles(model),
+        Chart::LayerDistance | Chart::LayerGradient => vec![heat_panel(model, chart)],
+        _ => vec![panel(model, chart)],
+    }
+}
+
+/// Most layers and columns of a heat map in a picture.
+const LAYERS: usize = 60;
+const MOMENTS: usize = 60;
+
+fn heat_panel(model: &Model, chart: Chart) -> Panel {
+    let (run, span, axis) = (model.run(), model.span(), model.view.viewport.axis);
+    let count = run.layers.moments().len().clamp(1, MOMENTS);
+    let rows = heat_map::rows(model, heat_map::norm_of(chart), LAYERS, count);
+    let colors = heat_map::Colors::new(&rows, model.view.log_y);
+    let log = model.view.log_y && colors.is_some();
+    let cell = |value: &Option<f64>| {
+        let value = value.unwrap_or(f64::NAN);
+        Cell { value: if log { value.log10() } else { value }, text: String::new() }
+    };
+    let name = |column: usize| match column % 10 {
+        0 => format::significant(span.position(column, count), 4),
+        _ => String::new(),
+    };
+    let all = run.layers.names().len();
+    let note = (all > rows.len())
+        .then(|| format!("{all} layers in {} rows: means of neighbours.", rows.len()));
+    let title = chart.full_title(&model.metric_of(chart));
+    let several = model.runs.len() > 1;
+    Panel {
+        title: if several { format!("{title}: {}", run.name) } else { title },
+        x_label: axis.name().into(),
+        x_names: (0..count).map(name).collect(),
+        y_names: rows.iter().rev().map(|row| row.name.clone()).collect(),
+        heatmap: Some(Heatmap {
+            rows: rows.iter().rev().map(|row| row.cells.iter().map(cell).collect()).collect(),
+            label: if log { "log₁₀ of the norm".into() } else { "norm".into() },
+        }),
+        note,
+        ..Panel::default()
+    }
 }
 
 fn panel(model: &Model, chart: Chart) -> Panel {
@@ -298,7 +340,9 @@ fn chart_of(model: &Model, name: &str) -> Result<Chart, PlotError> {
     };
     // In a recorded run, a name may be that of a chart of the trainer; then both are its number.
     let logged = model.scalar_names.index_of(name).map(Chart::Scalar);
-    let usual = Chart::ALL.into_iter().find(|chart| chart.name() == name);
+    let usual = Chart::named(name).filter(|chart| {
+        !chart.is_heat_map() || model.runs.iter().any(|run| !run.layers.is_empty())
+    });
     let of_recorder = (name == Scalars::LEARNING_RATE && model.runs.iter().any(Run::is_recorded))
         .then_some(Chart::LearningRate);
     let found =

@@ -20,6 +20,7 @@
 //! | `history`, `smoothing`, `cycles`, `clock` | series in bounded memory, running means, inner cycles, training time and rate |
 //! | `messages`, `format`, `theme`, `options` | messages of runs, numbers, colours |
 //! | `offscreen`, `screen_text` | [`Offscreen`]: the dashboard without a terminal; a screen as text |
+//! | `heat_map` | the norms of layers as rows and columns |
 //! | `figure` | the charts as figures, for files |
 //!
 //! It follows the Elm architecture: `update(&mut Model, Message) -> Vec<Effect>` and
@@ -66,6 +67,7 @@ mod fixture;
 mod followers;
 mod format;
 mod handle;
+mod heat_map;
 mod history;
 mod jobs;
 mod keys;
@@ -95,6 +97,7 @@ mod watched_run;
 mod wire;
 mod words;
 
+pub use crossterm::event::KeyCode;
 pub use figure::{Plot, PlotError, plot};
 pub use handle::{Dashboard, spawn};
 pub use offscreen::Offscreen;

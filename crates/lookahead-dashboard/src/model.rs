@@ -111,6 +111,9 @@ impl Model {
             };
             charts.retain(has);
         }
+        if self.runs.iter().any(|run| !run.layers.is_empty()) {
+            charts.extend(Chart::LAYERS);
+        }
         charts.extend(self.scalar_names.sorted().map(Chart::Scalar));
         charts
     }

@@ -3,6 +3,7 @@
 //! | module | contents |
 //! |---|---|
 //! | `series` | its curves |
+//! | `layers` | the norms of its layers |
 //! | `latest` | the newest of what it reports now and then |
 //! | `pending` | commands that no event has confirmed yet |
 //! | `connection` | its process and its log |
@@ -10,6 +11,7 @@
 
 pub(crate) mod connection;
 pub(crate) mod latest;
+pub(crate) mod layers;
 pub(crate) mod pending;
 pub(crate) mod series;
 mod weights;
@@ -26,6 +28,7 @@ use crate::messages::{Messages, Severity};
 use crate::viewport::Axis;
 use connection::{Connection, Control, Lost};
 use latest::{LatestReports, SavedCheckpoint};
+use layers::LayerSeries;
 use pending::{PendingCommands, Transition};
 use series::{NAMES, RunSeries};
 
@@ -54,6 +57,7 @@ pub(crate) struct Run {
     pub(crate) pending: PendingCommands,
     pub(crate) summary: RunSummary,
     pub(crate) series: RunSeries,
+    pub(crate) layers: LayerSeries,
     pub(crate) latest: LatestReports,
     pub(crate) clock: Clock,
     pub(crate) messages: Messages,
@@ -229,6 +233,7 @@ impl Run {
                 self.series.add_probe(step, &probe);
                 self.latest.probe = Some(probe);
             }
+            Event::Layers(layers) => self.layers.push(step, layers),
             Event::Evaluation(evaluation) => self.apply_evaluation(step, time, &evaluation),
             Event::Scalars(scalars) => self.apply_scalars(step, time, scalars),
             Event::Checkpoint(checkpoint) => self.apply_checkpoint(time, checkpoint),

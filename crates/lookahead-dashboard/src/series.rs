@@ -120,7 +120,8 @@ fn curve<'a>(run: &'a Run, chart: Chart, metric: &MetricInfo) -> Option<Curve<'a
         Chart::LearningRate => (&series.learning_rate, ["learning rate"; 3], None),
         Chart::Alpha => (&series.alpha, ["slow step size α", "slow step size α", "α"], None),
         Chart::Speed => (&series.throughput, ["training samples per second", "samples per second", "samples/s"], STEP),
-        Chart::Accuracy | Chart::ValidationLoss | Chart::Cycle | Chart::Scalar(_) => return None,
+        Chart::Accuracy | Chart::ValidationLoss | Chart::Cycle => return None,
+        Chart::LayerDistance | Chart::LayerGradient | Chart::Scalar(_) => return None,
     };
     Some(Curve { history, group: group.map(Cow::Borrowed), point })
 }

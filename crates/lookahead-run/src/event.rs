@@ -19,6 +19,7 @@
 //! ```
 
 mod info;
+mod layers;
 mod names;
 mod parse;
 mod scalars;
@@ -34,6 +35,7 @@ pub use info::{
     Compute, LookaheadInfo, MetricInfo, Parameters, RunInfo, Samples, Software, Task, TaskInfo,
     Versions,
 };
+pub use layers::Layers;
 pub(crate) use parse::parse;
 pub use scalars::Scalars;
 pub use trouble::{RollBackCause, RolledBack, Stalled};
@@ -81,6 +83,8 @@ pub enum Event {
     Sync(Sync),
     /// The loss on the fixed probe batch on both sides of a sync.
     Probe(Probe),
+    /// The distance and the gradient of each layer at a sync.
+    Layers(Layers),
     /// An evaluation of the model on a whole split.
     Evaluation(Evaluation),
     /// Numbers by name, which the program logs besides.
@@ -121,7 +125,12 @@ impl Event {
     pub fn is_frequent(&self) -> bool {
         matches!(
             self,
-            Event::Step(_) | Event::Sync(_) | Event::Probe(_) | Event::Ranks(_) | Event::Scalars(_)
+            Event::Step(_)
+                | Event::Sync(_)
+                | Event::Probe(_)
+                | Event::Layers(_)
+                | Event::Ranks(_)
+                | Event::Scalars(_)
         )
     }
 }

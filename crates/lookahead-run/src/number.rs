@@ -83,6 +83,32 @@ pub mod option {
     }
 }
 
+/// The same for a list of numbers.
+pub mod list {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Number(#[serde(with = "super")] f64);
+
+    /// Writes a list of numbers.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(list: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(list.iter().map(|value| Number(*value)))
+    }
+
+    /// Reads a list of numbers.
+    ///
+    /// # Errors
+    /// As [`deserialize`](super::deserialize), for each of them.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+        let list = Vec::<Number>::deserialize(deserializer)?;
+        Ok(list.into_iter().map(|Number(value)| value).collect())
+    }
+}
+
 /// The same for a map of numbers.
 pub mod map {
     use std::collections::BTreeMap;

@@ -185,8 +185,9 @@ void multiply(const std::vector<Tensor>& tensors, double factor, bool foreach) {
 
 }  // namespace
 
-double norm(rust::Slice<const TensorRef> tensors, rust::Slice<const TensorRef> from) {
-  const at::NoGradGuard no_grad;
+namespace {
+
+std::vector<Part> parts_of(rust::Slice<const TensorRef> tensors, rust::Slice<const TensorRef> from) {
   TORCH_CHECK(from.empty() || from.size() == tensors.size(), "There are ", from.size(),
               " tensors to take the distance of ", tensors.size(), " from.");
   std::vector<Part> parts;
@@ -195,7 +196,27 @@ double norm(rust::Slice<const TensorRef> tensors, rust::Slice<const TensorRef> f
     const Tensor base = from.empty() ? Tensor() : values_of(*from[i].tensor);
     parts.push_back({values_of(*tensors[i].tensor), base});
   }
-  return norm_of(parts, false).value();
+  return parts;
+}
+
+}  // namespace
+
+double norm(rust::Slice<const TensorRef> tensors, rust::Slice<const TensorRef> from) {
+  const at::NoGradGuard no_grad;
+  return norm_of(parts_of(tensors, from), false).value();
+}
+
+rust::Vec<double> norms(rust::Slice<const TensorRef> tensors, rust::Slice<const TensorRef> from) {
+  const at::NoGradGuard no_grad;
+  const std::vector<Part> parts = parts_of(tensors, from);
+  rust::Vec<double> found;
+  if (parts.empty()) return found;
+  const Tensor all = own_norms(parts, false);
+  const double* first = all.const_data_ptr<double>();
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    found.push_back(is_trusted(first[i]) ? first[i] : scaled_norm(parts[i]).value());
+  }
+  return found;
 }
 
 double clip_norm(rust::Slice<const TensorRef> parameters, double max, bool foreach) {

@@ -129,6 +129,7 @@ void lerp(const Tensor& target, const Tensor& end, double weight);
 
 // Norms.
 double norm(rust::Slice<const TensorRef> tensors, rust::Slice<const TensorRef> from);
+rust::Vec<double> norms(rust::Slice<const TensorRef> tensors, rust::Slice<const TensorRef> from);
 double clip_norm(rust::Slice<const TensorRef> parameters, double max, bool foreach);
 
 // The statistics that batch normalizations compute.

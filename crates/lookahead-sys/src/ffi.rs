@@ -389,6 +389,7 @@ pub(crate) mod bridge {
         fn scale(target: &Tensor, factor: f64) -> Result<()>;
         fn lerp(target: &Tensor, end: &Tensor, weight: f64) -> Result<()>;
         fn norm(tensors: &[TensorRef], from: &[TensorRef]) -> Result<f64>;
+        fn norms(tensors: &[TensorRef], from: &[TensorRef]) -> Result<Vec<f64>>;
         fn clip_norm(parameters: &[TensorRef], max: f64, foreach: bool) -> Result<f64>;
 
         fn start_batch_statistics() -> Result<()>;

@@ -32,6 +32,20 @@ pub fn distance<'a>(pairs: impl IntoIterator<Item = (&'a Tensor, &'a Tensor)>) -
     Ok(bridge::norm(&refs(tensors), &refs(from))?)
 }
 
+/// The L2 norm of each tensor by itself, in their order, as [`norm`] takes it. Reads the numbers back from the
+/// device at once, and once more for each tensor whose squares overflow or underflow in its type, or that is zero.
+pub fn norms<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Result<Vec<f64>> {
+    Ok(bridge::norms(&refs(tensors), &[])?)
+}
+
+/// The L2 norm of the difference of each pair by itself; as [`norms`]. Refuses different shapes.
+pub fn distances<'a>(
+    pairs: impl IntoIterator<Item = (&'a Tensor, &'a Tensor)>,
+) -> Result<Vec<f64>> {
+    let (tensors, from): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    Ok(bridge::norms(&refs(tensors), &refs(from))?)
+}
+
 /// The joint L2 norm of all gradients, as [`clip_norm`] finds it: 0 without gradients.
 pub fn gradient_norm<'a>(parameters: impl IntoIterator<Item = &'a Tensor>) -> Result<f64> {
     clip_norm(parameters, f64::INFINITY, Path::Auto)

@@ -21,6 +21,9 @@ fn all_trainable_variables_together() {
     // The gradient is 6 and four times 4; half of it is the step.
     assert_eq!(opt.gradient_norm().unwrap(), Some(10.0));
     assert_eq!(opt.distance().unwrap(), 5.0);
+    let each = opt.variable_norms().unwrap();
+    let each: Vec<_> = each.iter().map(|v| (&*v.name, v.distance, v.gradient)).collect();
+    assert_eq!(each, [("a", 3.0, 6.0), ("b", 4.0, 8.0)]);
 
     opt.zero_grad().unwrap();
     loss().sum(Kind::Float).backward();

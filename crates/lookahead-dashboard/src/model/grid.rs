@@ -26,7 +26,7 @@ impl Model {
     /// The pinned charts that there are.
     fn pinned_charts(&self) -> Vec<Chart> {
         let chart = |name: &ChartName| match name {
-            ChartName::Usual(name) => Chart::ALL.into_iter().find(|chart| chart.name() == name),
+            ChartName::Usual(name) => Chart::named(name),
             ChartName::Scalar(name) => self.scalar_names.index_of(name).map(Chart::Scalar),
         };
         self.arrangement.pinned.iter().filter_map(chart).collect()

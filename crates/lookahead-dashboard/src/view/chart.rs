@@ -13,7 +13,7 @@ use super::legend::{is_dashed, look};
 use super::lines::{Lines, scale_options};
 use super::plot::{ABOVE, BENEATH, MARKER_EVERY, Plot, area_of_lines};
 use super::scale::Scale;
-use super::{cursor, cycle, legend};
+use super::{cursor, cycle, heat, legend};
 use crate::chart::Chart;
 use crate::format;
 use crate::model::Model;
@@ -57,6 +57,9 @@ pub(crate) fn draw_small(
     block(&model.theme, &chart.title(&model.metric_of(chart))).render(area, buffer);
     if chart == Chart::Cycle {
         return cycle::draw(model, inner(area), buffer);
+    }
+    if chart.is_heat_map() {
+        return heat::draw(model, chart, inner(area), buffer);
     }
     Some(draw_lines(model, chart, series(model, chart), inner(area), buffer).1)
 }
@@ -145,6 +148,9 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Option<Sca
     let chart = model.view.chart;
     if chart == Chart::Cycle {
         return cycle::draw(model, area, buffer);
+    }
+    if chart.is_heat_map() {
+        return heat::draw(model, chart, area, buffer);
     }
     let series = series(model, chart);
     let rows = legend::draw(model, chart, &series, area, buffer).min(area.height);

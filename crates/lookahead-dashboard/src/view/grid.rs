@@ -10,7 +10,7 @@ use super::chart::{self, draw_lines};
 use super::grid_page::GridPage;
 use super::layout::inner;
 use super::scale::{Scale, Scales};
-use super::{cursor, cycle, legend};
+use super::{cursor, cycle, heat, legend};
 use crate::chart::Chart;
 use crate::format;
 use crate::model::Model;
@@ -88,6 +88,9 @@ fn draw_cell(model: &Model, chart: Chart, area: Rect, buffer: &mut Buffer) -> Op
     frame.title_top(Line::styled(value, theme.plain).right_aligned()).render(area, buffer);
     if chart == Chart::Cycle {
         return cycle::draw(model, inner(area), buffer);
+    }
+    if chart.is_heat_map() {
+        return heat::draw(model, chart, inner(area), buffer);
     }
     let (plot, scale) = draw_lines(model, chart, series, inner(area), buffer);
     if let Some(step) = model.view.cursor {

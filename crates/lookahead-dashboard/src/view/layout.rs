@@ -56,8 +56,21 @@ pub(crate) fn layout_in(model: &Model, area: Rect) -> Layout {
     let framed = found.framed || !cells.is_empty();
     let inside = if framed { inner(found.chart) } else { found.chart };
     let margin = MARGIN.min(inside.width);
-    found.plot = Rect { x: inside.x + margin, width: inside.width - margin, ..inside };
+    let beside = margin + names_margin(model, model.view.chart, inside.width);
+    let width = inside.width.saturating_sub(beside);
+    found.plot = Rect { x: inside.x + margin, width, ..inside };
     found
+}
+
+/// Columns right of the cells of a heat map that is drawn in so many columns: the names of the layers.
+pub(crate) fn names_margin(model: &Model, chart: Chart, columns: u16) -> u16 {
+    if !chart.is_heat_map() {
+        return 0;
+    }
+    let names = model.run().layers.names().iter();
+    let longest = names.map(|name| name.chars().count()).max().unwrap_or(0);
+    // A blank before them, and how many share a row.
+    (longest.min(usize::from(u16::MAX - 6)) as u16 + 6).min(columns / 4)
 }
 
 /// An area without its frame.

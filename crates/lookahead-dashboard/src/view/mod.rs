@@ -14,6 +14,7 @@ mod footer;
 mod grid;
 mod grid_page;
 mod header;
+mod heat;
 mod help;
 pub(crate) mod layout;
 mod legend;

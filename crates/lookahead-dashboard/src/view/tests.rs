@@ -2,6 +2,7 @@
 //! `INSTA_UPDATE=always cargo test` regenerates the snapshots; look at them before committing.
 
 mod grid;
+mod heat;
 mod metrics;
 mod plots;
 mod scalars;

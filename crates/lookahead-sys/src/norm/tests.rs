@@ -187,3 +187,18 @@ fn sparse_and_complex_values_count_as_what_they_are() {
         assert!(crate::arithmetic::all_finite([&corner], path).unwrap());
     }
 }
+
+#[test]
+fn each_norm_alone_is_that_of_its_tensor() {
+    // Of several types, one that overflows, one that is zero, and none at all.
+    let huge = Tensor::from_slice(&[3e30f32, 4e30]);
+    let zero = Tensor::from_slice(&[0.0f64]);
+    let small = Tensor::from_slice(&[1.0f64, 2.0, 2.0]);
+    let found = norms([&huge, &small, &zero]).unwrap();
+    assert!(close(found[0], 5e30) && found[1..] == [3.0, 0.0], "{found:?}");
+    let one = Tensor::from_slice(&[1.0f64, 2.0, 0.0]);
+    assert_eq!(distances([(&small, &one), (&zero, &zero)]).unwrap(), [2.0, 0.0]);
+    assert!(norms([]).unwrap().is_empty());
+    assert!(norms([&Tensor::from_slice(&[f32::NAN])]).unwrap()[0].is_nan());
+    assert!(distances([(&small, &zero.view([1, 1]).repeat([2, 2]))]).is_err());
+}

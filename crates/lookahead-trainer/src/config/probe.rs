@@ -15,6 +15,9 @@ pub struct ProbeConfig {
     /// Validation samples in the fixed probe batch. Default 128, or all if there are fewer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<usize>,
+    /// Whether a probe also measures the distance and the gradient of each layer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub layers: bool,
 }
 
 /// The keys of the section.
@@ -33,6 +36,12 @@ pub(super) const KEYS: &[Key] = &[
         .allowed("1 to `data.validation`")
         .default("128, or all if fewer")
         .example("128"),
+    Key::switch(
+        "layers",
+        "at each probe, measure ‖θ − φ‖ and the gradient norm of each layer, for the heat maps of the dashboard and \
+         of `lookahead plot`. Its line in the log has about 40 bytes for each layer",
+    )
+    .example("true"),
 ];
 
 /// The part of a training's arithmetic that probes take by default.

@@ -302,6 +302,7 @@ pub(super) fn line(record: &Record, task: &TaskInfo) -> Option<String> {
             Some(format!("{how} at step {step}{early}{why}"))
         }
         Event::Step(_) | Event::Sync(_) | Event::Probe(_) | Event::Scalars(_) => None,
+        Event::Layers(_) => None,
         Event::Timing(_) | Event::System(_) | Event::Ranks(_) | Event::Unknown => None,
         // The warning that comes with each has the sentence.
         Event::RolledBack(_) | Event::Stalled(_) => None,

@@ -21,6 +21,39 @@ fn probes_evaluations_and_checkpoints_leave_every_loss_as_it_is() {
     assert_eq!((count("watched", checkpoints), count("quiet", checkpoints)), (14, 1));
 }
 
+/// Each module is a layer, and the layers together are as far as the whole.
+#[test]
+fn layers_are_parts_of_the_whole_and_leave_every_loss_as_it_is() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("plain", &[]);
+    sandbox.train("layers", &["--set", "probe.layers=true"]);
+    assert_eq!(sandbox.losses("plain"), sandbox.losses("layers"));
+    assert!(sandbox.tensors("plain", 14) == sandbox.tensors("layers", 14));
+    let records = sandbox.records("layers");
+    let mut syncs = records.iter().filter_map(|record| match record.event {
+        Event::Sync(sync) => Some(sync),
+        _ => None,
+    });
+    let layers = records.iter().filter_map(|record| match &record.event {
+        Event::Layers(layers) => Some(layers),
+        _ => None,
+    });
+    let mut count = 0;
+    for found in layers {
+        let sync = syncs.find(|sync| sync.sync == found.sync).unwrap();
+        assert!(found.names.len() > 1 && !found.names[0].ends_with("weight"), "{:?}", found.names);
+        let together = |norms: &[f64]| norms.iter().fold(0.0, |sum: f64, norm| sum.hypot(*norm));
+        let wholes = [sync.distance, sync.gradient_norm].map(Option::unwrap);
+        let sums = [&found.distance, &found.gradient_norm].map(|norms| together(norms));
+        for (whole, sum) in wholes.into_iter().zip(sums) {
+            assert!((sum / whole - 1.0).abs() < 1e-4, "{sum} is not {whole}");
+        }
+        count += 1;
+    }
+    assert_eq!(count, 5);
+    assert!(!sandbox.records("plain").iter().any(|r| matches!(r.event, Event::Layers(_))));
+}
+
 /// Evaluations in the middle of cycles, where θ and φ differ, against none at all.
 #[test]
 fn an_evaluation_inside_a_cycle_leaves_every_loss_as_it_is() {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use lookahead_dashboard::{Offscreen, Options};
+use lookahead_dashboard::{KeyCode, Offscreen, Options};
 use lookahead_run::event::{
-    Compute, Event, LookaheadInfo, Parameters, Probe, Record, RunInfo, Samples, Software, Step,
-    Sync, Task, Versions,
+    Compute, Event, LookaheadInfo, Parameters, Probe, Record, RunInfo, Samples, Scalars, Software,
+    Step, Sync, Task, Versions,
 };
 use lookahead_run::log;
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
@@ -19,6 +19,7 @@ use super::{Comparisons, Target};
 
 pub(super) fn compare(comparisons: &mut Comparisons, lookahead: &Path) -> anyhow::Result<()> {
     frames(comparisons);
+    frames_of_the_grid(comparisons);
     bytes_per_frame();
     training(comparisons, lookahead);
     Ok(())
@@ -98,6 +99,38 @@ fn frames(comparisons: &mut Comparisons) {
                 move || {
                     drop(short.draw().expect("a frame"));
                 },
+            )
+        },
+    );
+}
+
+/// A run that logged so many numbers by name, so often, on a page of the grid with 30 of them.
+fn logged(names: usize, points: u64) -> Offscreen {
+    let mut dashboard = Offscreen::new(&["run"], &Options::default(), 200, 60);
+    events(0, points).into_iter().for_each(|record| dashboard.feed(0, record));
+    let names: Vec<String> = (0..names).map(|name| format!("layer.{name:03}/norm")).collect();
+    for step in 1..=points {
+        let value = |name: usize| (step as f64 * 0.01 + name as f64).sin();
+        let values = names.iter().enumerate().map(|(index, name)| (name.clone(), value(index)));
+        let (time, event) = (1e9 + step as f64 / 1000.0, Event::Scalars(Scalars::new(values)));
+        dashboard.feed(0, Record { time, step, event });
+    }
+    dashboard.press(KeyCode::Char('g'));
+    dashboard.press(KeyCode::PageDown);
+    dashboard
+}
+
+/// A page of the grid, of many and of few charts, long and short.
+fn frames_of_the_grid(comparisons: &mut Comparisons) {
+    comparisons.compare(
+        "a frame of the grid, 200 x 60, with 30 charts on the page",
+        ("500 names of 1,000,000 points", "50 names of 1,000 points"),
+        Target::TakesAtMost(2.0),
+        || {
+            let (mut many, mut few) = (logged(500, 1_000_000), logged(50, 1000));
+            (
+                move || drop(many.draw().expect("a frame")),
+                move || drop(few.draw().expect("a frame")),
             )
         },
     );

@@ -1,7 +1,9 @@
 //! The two curves around a sync, and the norms at it: `[probe]`.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
+use lookahead_core::VariableNorms;
 use lookahead_core::tch_ext::inference;
 use lookahead_run::event::{self, Event};
 use lookahead_run::words::sentences;
@@ -34,6 +36,8 @@ struct BeforeSync {
     distance: Option<f64>,
     /// The norm of the last inner step's gradient before it was clipped, if this process took that step.
     gradient: Option<f64>,
+    /// If `probe.layers` asks for it.
+    layers: Option<event::Layers>,
     seconds: f64,
 }
 
@@ -94,6 +98,9 @@ impl Hook for ProbeHook {
             if self.before.gradient.is_none() {
                 self.before.gradient = lookahead.gradient_norm()?;
             }
+            if context.config.probe.layers {
+                self.before.layers = Some(layers(sync, &lookahead.variable_norms()?));
+            }
         }
         context.events.timer.end(Phase::Probe);
         Ok(())
@@ -103,9 +110,11 @@ impl Hook for ProbeHook {
     fn after_sync(&mut self, context: &mut HookContext<'_>, last: bool) -> anyhow::Result<()> {
         let Some(lookahead) = context.optimizer.lookahead() else { return Ok(()) };
         let alpha = lookahead.alpha_used().unwrap_or_else(|| lookahead.alpha());
-        let BeforeSync { sync, fast_loss, distance, gradient, seconds } = self.before;
+        let layers = self.before.layers.take();
+        let BeforeSync { sync, fast_loss, distance, gradient, seconds, .. } = self.before;
         let synced = event::Sync { sync, alpha, distance, gradient_norm: gradient, last };
         context.record(Event::Sync(synced));
+        layers.into_iter().for_each(|layers| context.record(Event::Layers(layers)));
         let (Some(batch), Some(fast_loss)) = (&self.batch, fast_loss) else { return Ok(()) };
         context.events.timer.begin();
         let started = Instant::now();
@@ -115,6 +124,31 @@ impl Hook for ProbeHook {
         context.record(Event::Probe(event::Probe { sync, fast_loss, slow_loss, seconds }));
         Ok(())
     }
+}
+
+/// The norms of each layer: the variables of one module together, in the order of the model.
+fn layers(sync: u64, variables: &[VariableNorms]) -> event::Layers {
+    let mut found = event::Layers { sync, names: vec![], distance: vec![], gradient_norm: vec![] };
+    let mut indices = HashMap::<&str, usize>::new();
+    for VariableNorms { name, distance, gradient, .. } in variables {
+        let layer = name.rsplit_once('.').map_or(name.as_str(), |(layer, _)| layer);
+        let index = *indices.entry(layer).or_insert(found.names.len());
+        if index == found.names.len() {
+            found.names.push(layer.to_owned());
+            found.distance.push(0.0);
+            found.gradient_norm.push(0.0);
+        }
+        found.distance[index] = found.distance[index].hypot(*distance);
+        found.gradient_norm[index] = found.gradient_norm[index].hypot(*gradient);
+    }
+    let values = found.distance.iter_mut().chain(&mut found.gradient_norm);
+    values.for_each(|value| *value = six_digits(*value));
+    found
+}
+
+/// A picture shows no more, and the log has half the bytes.
+fn six_digits(value: f64) -> f64 {
+    format!("{value:.5e}").parse().unwrap_or(value)
 }
 
 /// A fixed batch of validation data, on which θ and φ are compared at syncs.
