@@ -1,16 +1,19 @@
 //! Sends commands to runs of other processes.
 
 use std::collections::HashMap;
+use std::io;
 use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 use lookahead_run::command::Command;
 use lookahead_run::{RunFolder, control};
 
-use crate::channels::CommandSink;
+use crate::channels::{CommandSink, Updates};
 use crate::followers::Followers;
 use crate::message::RunUpdate;
 
+/// Most updates that wait for the dashboard; threads that read logs wait for room.
+const UPDATES: usize = 1 << 14;
 /// Most commands to one run that wait for an answer.
 const COMMANDS: usize = 16;
 
@@ -20,20 +23,22 @@ pub(crate) struct CommandSenders {
     runs: Vec<RunFolder>,
     senders: HashMap<usize, Sender<Command>>,
     updates: Sender<(usize, RunUpdate)>,
-    followers: Followers,
-    later: Option<Receiver<RunFolder>>,
+    /// The threads that read the logs, which end with this.
+    _followers: Followers,
 }
 
 impl CommandSenders {
-    /// Follows these runs, and those that come through `later`.
-    pub(crate) fn new(
-        runs: &[RunFolder],
-        later: Option<Receiver<RunFolder>>,
-        updates: Sender<(usize, RunUpdate)>,
-        followers: Followers,
-    ) -> Self {
+    /// Follows these runs; also returns their updates.
+    ///
+    /// # Errors
+    /// If the system refuses a thread.
+    pub(crate) fn new(runs: Vec<RunFolder>) -> io::Result<(Self, Updates)> {
+        let (updates, receiver) = bounded(UPDATES);
+        let followers = Followers::start(updates.clone())?;
         runs.iter().enumerate().for_each(|(index, run)| followers.follow(index, run));
-        CommandSenders { runs: runs.to_vec(), senders: HashMap::new(), updates, followers, later }
+        let senders =
+            CommandSenders { runs, senders: HashMap::new(), updates, _followers: followers };
+        Ok((senders, Updates::new(receiver)))
     }
 
     /// Starts the thread of a run.
@@ -71,11 +76,10 @@ impl CommandSink for CommandSenders {
         self.senders[&index].try_send(command).map_err(|_| busy.to_owned())
     }
 
-    fn joined(&mut self) -> Option<String> {
-        let run = self.later.as_ref()?.try_recv().ok()?;
-        self.followers.follow(self.runs.len(), &run);
-        let name = run.name().to_owned();
-        self.runs.push(run);
-        Some(name)
+    fn open(&mut self, runs: Vec<RunFolder>) -> io::Result<Option<Updates>> {
+        // The threads of the runs before end, since no one receives from them.
+        let (senders, updates) = CommandSenders::new(runs)?;
+        *self = senders;
+        Ok(Some(updates))
     }
 }

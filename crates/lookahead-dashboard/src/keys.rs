@@ -14,6 +14,7 @@ use crate::update::command::{send, send_to};
 use crate::update::cursor::{far, move_cursor, next_axis, pan, zoom};
 use crate::update::list::{page, scroll, search};
 use crate::update::prompt::on_key_in_prompt;
+use crate::update::table;
 use crate::viewport::{PAN, Range, ZOOM};
 
 /// A row of the table.
@@ -35,9 +36,20 @@ pub(crate) struct Binding {
 enum Place {
     /// Everywhere but in the prompt.
     Anywhere,
+    /// In the charts and the lists that cover them.
+    Opened,
     Charts,
     /// In the list of messages and in the help.
     List,
+    /// In the table of runs.
+    Table,
+}
+
+impl Place {
+    /// Whether a key of this place works in `place`.
+    fn includes(self, place: Place) -> bool {
+        self == Anywhere || self == place || (self == Opened && place != Table)
+    }
 }
 
 /// One key.
@@ -64,7 +76,7 @@ enum Action {
 
 use Action::{Act, Change, PickChart};
 use Key::{Char, Code, Ctrl, Shift};
-use Place::{Anywhere, Charts, List};
+use Place::{Anywhere, Charts, List, Opened, Table};
 
 const fn bind(place: Place, keys: &'static [Key], action: Action, help: &'static str) -> Binding {
     Binding { place, keys, action, help, short: "", is_command: false }
@@ -107,7 +119,7 @@ pub(crate) static KEYS: &[Binding] = &[
     bind(Anywhere, &[Char('q')], Change(|model| model.exit.quit = true),
         "Leave the dashboard; the training continues, and `lookahead watch` shows it again.")
         .footer("quit"),
-    bind(Anywhere, &[Char(':')], Change(|model| model.dialogs.prompt = Some(Prompt::new(Purpose::Command))),
+    bind(Opened, &[Char(':')], Change(|model| model.dialogs.prompt = Some(Prompt::new(Purpose::Command))),
         "Enter a command, for example set optimizer.lr=0.01. Pasted text is accepted only here.")
         .command("command"),
     bind(Anywhere, &[Char('?'), Char('h')], Change(toggle_help), "Show or close this help.").footer("help"),
@@ -146,8 +158,8 @@ pub(crate) static KEYS: &[Binding] = &[
     bind(Charts, &[Code(KeyCode::Up)], Change(|model| select(model, -1)), "Select the previous run."),
     bind(Charts, &[Code(KeyCode::Down)], Change(|model| select(model, 1)), "Select the next run."),
     bind(Charts, &[Char(' ')], Change(toggle_run), "Show or hide the selected run."),
-    bind(Anywhere, &[Char('m')], Change(toggle_messages), "Show or close all messages."),
-    bind(Anywhere, &[Char('/')], Change(|model| model.dialogs.prompt = Some(Prompt::new(Purpose::Search))),
+    bind(Opened, &[Char('m')], Change(toggle_messages), "Show or close all messages."),
+    bind(Opened, &[Char('/')], Change(|model| model.dialogs.prompt = Some(Prompt::new(Purpose::Search))),
         "Search the messages."),
     bind(List, &[Char('n')], Change(|model| search(model, 1)), "Go to the next older match."),
     bind(List, &[Char('N')], Change(|model| search(model, -1)), "Go to the next newer match."),
@@ -160,11 +172,32 @@ pub(crate) static KEYS: &[Binding] = &[
         "Switch the colours: dark, light, color-blind, none."),
     bind(Charts, &[Char('w')], Act(|_| vec![Effect::Save(None)]),
         "Save the chart as a picture in the working directory."),
-    bind(Anywhere, &[Code(KeyCode::Esc)], Change(close), "Close what covers the charts; then remove the cursor."),
+    bind(Anywhere, &[Code(KeyCode::Esc)], Change(close), "Close what covers the charts, then remove the cursor, then return to the table of runs."),
     bind(Anywhere, &[Ctrl('c')], Act(interrupt),
         "As s; twice, exit at once without saving. In `lookahead watch` as q."),
     bind(Anywhere, &[Ctrl('z')], Change(|model| model.exit.suspend = true),
         "Suspend the program and return to the shell; `fg` resumes it."),
+    bind(Table, &[Code(KeyCode::Enter)], Act(table::open), "Show the charts of the marked runs, or of the selected one.")
+        .footer("open"),
+    bind(Table, &[Char(' ')], Change(table::toggle_mark), "Mark the selected run, or unmark it.").footer("mark"),
+    bind(Table, &[Char('a')], Change(table::mark_all), "Mark all runs that are shown, or none."),
+    bind(Table, &[Char('d')], Change(table::toggle_diff),
+        "Compare the configs of the two marked runs, or of the marked and the selected one.").footer("diff"),
+    bind(Table, &[Char('/')], Change(table::ask_for_filter),
+        "Show only runs with these words: parts of names and states, or key=value. Esc removes the filter.")
+        .footer("filter"),
+    bind(Table, &[Char('>'), Char('.')], Change(|model| table::sort(model, 1)), "Sort by the next column.")
+        .footer("sort"),
+    bind(Table, &[Char('<'), Char(',')], Change(|model| table::sort(model, -1)), "Sort by the previous column."),
+    bind(Table, &[Char('r')], Change(table::reverse), "Reverse the order.").footer("reverse"),
+    bind(Table, &[Code(KeyCode::Up), Char('k')], Change(|model| table::select(model, -1)), "Select the previous run."),
+    bind(Table, &[Code(KeyCode::Down), Char('j')], Change(|model| table::select(model, 1)), "Select the next run."),
+    bind(Table, &[Code(KeyCode::PageUp)], Change(|model| table::select(model, -table::page(model))),
+        "Select the run a page further up."),
+    bind(Table, &[Code(KeyCode::PageDown)], Change(|model| table::select(model, table::page(model))),
+        "Select the run a page further down."),
+    bind(Table, &[Code(KeyCode::Home)], Change(|model| table::select(model, isize::MIN + 1)), "Select the first run."),
+    bind(Table, &[Code(KeyCode::End)], Change(|model| table::select(model, isize::MAX)), "Select the last run."),
 ];
 
 fn toggle_pause(model: &mut Model) -> Vec<Effect> {
@@ -224,8 +257,13 @@ fn toggle_messages(model: &mut Model) {
 }
 
 fn close(model: &mut Model) {
-    if model.dialogs.overlay.take().is_none() {
-        model.view.cursor = None;
+    if model.dialogs.overlay.take().is_some() {
+        return;
+    }
+    match &mut model.table {
+        Some(table) if table.is_open => table::close(table),
+        Some(table) if model.view.cursor.is_none() => table.is_open = true,
+        _ => model.view.cursor = None,
     }
 }
 
@@ -263,7 +301,13 @@ pub(crate) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             return send_to(model, question.run, Command::Stop);
         }
     }
-    let place = if model.dialogs.overlay.is_some() { List } else { Charts };
+    let place = if model.dialogs.overlay.is_some() {
+        List
+    } else if model.is_table_open() {
+        Table
+    } else {
+        Charts
+    };
     match find(&key, place).map(|binding| &binding.action) {
         Some(Act(action)) => return action(model),
         Some(Change(action)) => action(model),
@@ -280,7 +324,7 @@ pub(crate) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
 /// The binding of a key in a place.
 fn find(key: &KeyEvent, place: Place) -> Option<&'static Binding> {
     KEYS.iter()
-        .filter(|binding| binding.place == Anywhere || binding.place == place)
+        .filter(|binding| binding.place.includes(place))
         .find(|binding| binding.keys.iter().any(|bound| bound.matches(key)))
 }
 
@@ -324,6 +368,15 @@ fn code_label(code: KeyCode) -> String {
 }
 
 impl Binding {
+    pub(crate) fn is_anywhere(&self) -> bool {
+        self.place == Anywhere
+    }
+
+    /// Whether it works in the table of runs and nowhere else.
+    pub(crate) fn is_of_table(&self) -> bool {
+        self.place == Table
+    }
+
     /// The keys, as the help writes them.
     pub(crate) fn label(&self) -> String {
         if self.keys == DIGITS {

@@ -2,8 +2,9 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | `handle` | [`spawn`] and [`Dashboard`]: the trainer's end |
-//! | `watch` | [`watch()`](watch()): the dashboard on runs of other processes |
+//! | `handle`, `past` | [`spawn`] and [`Dashboard`]: the trainer's end; the log of a run that is resumed |
+//! | `watch` | [`watch()`](watch()): the dashboard on runs of other processes; [`browse()`]: on a table of them |
+//! | `table_reader` | the thread that reads the runs of a table |
 //! | `followers`, `command_senders` | threads that read their logs, and send commands to them |
 //! | `event_loop`, `channels`, `picture` | the loop that owns the terminal, its channels, and saving a chart |
 //! | `source`, `decoder` | keys, mouse events and pastes, from the bytes of a terminal |
@@ -71,6 +72,7 @@ mod model;
 mod offscreen;
 mod options;
 mod ownership;
+mod past;
 mod picture;
 mod prompt;
 mod run;
@@ -78,6 +80,7 @@ mod screen_text;
 mod series;
 mod smoothing;
 mod source;
+mod table_reader;
 mod terminal;
 mod theme;
 mod update;
@@ -94,4 +97,4 @@ pub use ownership::{discard_late_keys, restore_terminal};
 pub use terminal::incapable_terminal;
 pub use theme::ThemeName;
 pub use viewport::Axis;
-pub use watch::watch;
+pub use watch::{RunSource, browse, watch};

@@ -1,10 +1,12 @@
 //! What can happen to a dashboard, and what it does about it outside of the model.
 
+use crossbeam_channel::Receiver;
 use crossterm::event::{KeyEvent, MouseEvent};
 use lookahead_run::LogItem;
 use lookahead_run::command::Command;
 use lookahead_run::event::Record;
 
+use crate::model::table::TableUpdate;
 use crate::run::connection::Control;
 
 /// What can happen to a dashboard.
@@ -13,6 +15,8 @@ pub(crate) enum Message {
     /// An update of the run with this number.
     Run(usize, RunUpdate),
     Key(KeyEvent),
+    /// The runs of the table have changed.
+    Table(Box<TableUpdate>),
     /// Text was pasted.
     Paste(String),
     Mouse(MouseEvent),
@@ -35,6 +39,8 @@ pub(crate) enum RunUpdate {
     Record(Box<Record>),
     /// All earlier events are void.
     Restarted,
+    /// What comes out of this channel, until its end, happened before what follows.
+    Past(Receiver<RunUpdate>),
     /// A line of its log is not an event.
     Damaged { line: u64, cause: String },
     /// Its log can't be read, for now.
@@ -47,8 +53,6 @@ pub(crate) enum RunUpdate {
     Refused { command: Command, why: String },
     /// It accepted a command.
     Accepted(Command),
-    /// It is new: its name.
-    Joined(String),
 }
 
 impl From<LogItem> for RunUpdate {
@@ -66,6 +70,8 @@ impl From<LogItem> for RunUpdate {
 pub(crate) enum Effect {
     /// Send a command to the run with this number.
     Send(usize, Command),
+    /// Show the charts of these runs of the table.
+    Open(Vec<usize>),
     /// Save the chart as a picture, in this file or in one named after the run.
     Save(Option<String>),
 }

@@ -3,6 +3,7 @@
 pub(crate) mod chart_view;
 pub(crate) mod dialogs;
 pub(crate) mod exit;
+pub(crate) mod table;
 
 use lookahead_run::event::MetricInfo;
 
@@ -14,6 +15,7 @@ use crate::viewport::{Axis, Span};
 use chart_view::ChartView;
 use dialogs::Dialogs;
 use exit::Exit;
+use table::Table;
 
 /// How long a notice is visible, in seconds.
 const NOTICE: f64 = 6.0;
@@ -51,6 +53,8 @@ pub(crate) struct Model {
     pub(crate) dropped: u64,
     /// The names of numbers that runs log, in the order in which they came.
     pub(crate) scalar_names: Vec<String>,
+    /// The table of runs, if the user watches a folder or a sweep.
+    pub(crate) table: Option<Table>,
 }
 
 impl Model {
@@ -71,12 +75,18 @@ impl Model {
             closing: false,
             dropped: 0,
             scalar_names: Vec::new(),
+            table: None,
         }
     }
 
     /// Shows a notice for some seconds.
     pub(crate) fn notify(&mut self, text: impl Into<String>) {
         self.dialogs.notice = Some((text.into(), self.now + NOTICE));
+    }
+
+    /// Whether the table of runs is on the screen, and not the charts.
+    pub(crate) fn is_table_open(&self) -> bool {
+        self.table.as_ref().is_some_and(|table| table.is_open)
     }
 
     pub(crate) fn run(&self) -> &Run {

@@ -22,6 +22,8 @@ pub(crate) enum Purpose {
     Command,
     /// Words to search for in the messages.
     Search,
+    /// Words that the runs of the table must have.
+    Filter,
 }
 
 /// Most characters of a line.

@@ -91,8 +91,8 @@ pub enum Command {
     /// Control a run in progress: pause, stop, change settings
     #[command(after_help = examples(&["ctl pause", "ctl digits set optimizer.lr=0.01"]))]
     Ctl(Ctl),
-    /// Open the dashboard on running or finished runs, several overlaid
-    #[command(after_help = examples(&["watch", "watch digits larger-lr"]))]
+    /// Open the dashboard on running or finished runs, several overlaid, or on a table of runs
+    #[command(after_help = examples(&["watch", "watch digits larger-lr", "watch checkpoints"]))]
     Watch(Watch),
     /// Plot runs to an SVG or PNG file
     #[command(after_help = examples(&[
@@ -330,10 +330,10 @@ impl Look {
 /// `lookahead watch`.
 #[derive(Debug, Args)]
 pub struct Watch {
-    /// Runs and sweeps, which need not exist yet: their names in checkpoints/, or their folders [default: the latest
-    /// in checkpoints/]
+    /// Runs, which need not exist yet, sweeps, and folders of runs: their names in checkpoints/, or their paths
+    /// [default: the latest run or sweep in checkpoints/]
     ///
-    /// For a sweep, shows the running runs and the latest finished ones, and new ones as they start.
+    /// A sweep or a folder opens with a table of its runs.
     #[arg(value_name = "RUN")]
     pub runs: Vec<PathBuf>,
     /// How it looks.

@@ -24,6 +24,7 @@ mod runs;
 pub(crate) mod scale;
 mod stats;
 mod status_line;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
@@ -50,6 +51,11 @@ pub(crate) fn view(model: &Model, frame: &mut Frame) -> Scales {
 fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Scales {
     let panes = layout_in(model, area);
     let mut scales = Vec::new();
+    if let Some(table) = model.table.as_ref().filter(|table| table.is_open) {
+        table::draw(model, table, area, buffer);
+        draw_over(model, area, buffer);
+        return Scales::new();
+    }
     if !panes.line.is_empty() {
         status_line::draw(model, panes.line, !panes.chart.is_empty(), buffer);
     }
@@ -66,6 +72,12 @@ fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Scales {
     } else {
         scales.push((model.view.chart, chart::draw(model, panes.chart, buffer)));
     }
+    draw_over(model, area, buffer);
+    scales.into_iter().filter_map(|(chart, scale)| Some((chart, scale?))).collect()
+}
+
+/// What covers the rest.
+fn draw_over(model: &Model, area: Rect, buffer: &mut Buffer) {
     match &model.dialogs.overlay {
         Some(Overlay::Help(from)) => help::draw(model, *from, area, buffer),
         Some(Overlay::Messages(list)) => messages::draw_all(model, list, area, buffer),
@@ -73,5 +85,4 @@ fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Scales {
     }
     notice::draw(model, area, buffer);
     prompt::draw(model, area, buffer);
-    scales.into_iter().filter_map(|(chart, scale)| Some((chart, scale?))).collect()
 }

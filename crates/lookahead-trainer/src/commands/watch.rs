@@ -1,6 +1,7 @@
 //! `lookahead watch`: the dashboard on runs of other processes.
 
 mod lines;
+mod source;
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
@@ -17,46 +18,64 @@ use crate::cli;
 use crate::console::eprint_line;
 use crate::usage::UsageError;
 
-/// The number of runs of a sweep shown from the start, so that their curves can be distinguished.
+/// The number of runs of a sweep whose lines are printed from the start.
 const MOST: usize = 8;
 /// The interval in which new runs of a sweep are looked for.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Shows runs until the user quits or, on a terminal that can only show lines, until they end.
+/// Shows runs, or a table of those in folders and sweeps, until the user quits or, on a terminal that can only show lines,
+/// until they end.
 ///
 /// # Errors
-/// If a folder is neither a run's nor a sweep's, or there is no terminal to draw on.
+/// If a path is neither a run's nor a sweep's, nor has any in it, or there is no terminal to draw on.
 pub fn watch(arguments: &cli::Watch) -> anyhow::Result<()> {
-    let (mut runs, mut sweeps) = (Vec::new(), Vec::new());
     let paths = find::present_or_future(&arguments.runs)?;
-    for path in &paths {
-        match SweepFolder::open(path) {
-            Some(sweep) => sweeps.push(Sweep::new(&sweep, &mut runs)?),
-            None => runs.push(RunFolder::open_or_await(path)?),
-        }
-    }
+    let is_several = |path: &PathBuf| SweepFolder::open(path).is_some() || find::has_runs(path);
+    let is_table = paths.iter().any(is_several);
     if !std::io::stdout().is_terminal() {
         let (program, path) = (program_name(), paths[0].display());
-        let instead = if sweeps.is_empty() {
-            format!("Use `{program} ctl {path} status`, or read {path}/events.jsonl.")
-        } else {
+        let instead = if is_table {
             format!("Use `{program} list {path}`.")
+        } else {
+            RunFolder::open_or_await(&paths[0])?;
+            format!("Use `{program} ctl {path} status`, or read {path}/events.jsonl.")
         };
         return Err(UsageError::new(format!(
             "`{program} watch` needs a terminal, but standard output is not one. {instead}"
         ))
         .into());
     }
+    let reason = lookahead_dashboard::incapable_terminal();
+    if let (true, None) = (is_table, reason) {
+        let source = source::of(&paths);
+        return Ok(lookahead_dashboard::browse(source, arguments.look.options())?);
+    }
+    let (mut runs, mut sweeps) = (Vec::new(), Vec::new());
+    for path in &paths {
+        match SweepFolder::open(path) {
+            Some(sweep) => sweeps.push(Sweep::new(&sweep, &mut runs)?),
+            None if find::has_runs(path) => {
+                return Err(UsageError::new(format!(
+                    "A table of runs needs a terminal that can draw, but {}. Use `{} list {}`.",
+                    reason.unwrap_or_default(),
+                    program_name(),
+                    path.display()
+                ))
+                .into());
+            }
+            None => runs.push(RunFolder::open_or_await(path)?),
+        }
+    }
+    let Some(reason) = reason else {
+        return Ok(lookahead_dashboard::watch(&runs, arguments.look.options())?);
+    };
     let later = (!sweeps.is_empty()).then(|| newcomers(sweeps)).transpose()?;
     if let (true, Some(later)) = (runs.is_empty(), &later) {
         eprint_line("No run has started yet. Waiting for the first one.");
         runs.extend(later.recv());
     }
-    if let Some(reason) = lookahead_dashboard::incapable_terminal() {
-        eprint_line(format_args!("Note: {reason}. Showing lines instead of the dashboard."));
-        return lines::watch(&runs, later);
-    }
-    Ok(lookahead_dashboard::watch(&runs, later, arguments.look.options())?)
+    eprint_line(format_args!("Note: {reason}. Showing lines instead of the dashboard."));
+    lines::watch(&runs, later)
 }
 
 /// A sweep that is watched.

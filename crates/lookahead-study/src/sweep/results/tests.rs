@@ -1,6 +1,8 @@
 use lookahead_run::event::{Task, TaskInfo};
 use serde_json::json;
 
+use lookahead_run::event::Weights;
+
 use super::*;
 use crate::compare::testing::Made;
 
