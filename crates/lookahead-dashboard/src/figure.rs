@@ -49,9 +49,10 @@ pub(crate) fn path(model: &Model, file: Option<String>) -> Result<PathBuf, Strin
     if let Some(file) = file {
         return with_home(&file, std::env::var_os("HOME"));
     }
+    // A run of a sweep has the sweep's name before its own.
     let run = match &model.runs[..] {
-        [run] if !run.name.is_empty() => run.name.as_str(),
-        _ => "runs",
+        [run] if !run.name.is_empty() => run.name.replace('/', "-"),
+        _ => "runs".to_owned(),
     };
     let chart = file_name(model);
     let first = PathBuf::from(format!("{run}-{chart}.svg"));

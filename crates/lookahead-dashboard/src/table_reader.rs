@@ -236,7 +236,7 @@ impl Known {
     /// Reads it at a glance; returns whether its config is new.
     fn read(&mut self) -> bool {
         self.read = Some((self.stamp, Instant::now()));
-        let glance = Glance::read(&self.folder);
+        let glance = Glance::read_ends(&self.folder);
         let found =
             glance.info.as_ref().map(|info| settings::all(&info.config)).unwrap_or_default();
         let before = self.row.as_ref().map(|row| row.settings.clone());

@@ -122,8 +122,19 @@ impl RunState {
 impl Glance {
     /// Reads a run. What can't be read counts as missing, and [`fault`](Self::fault) says so if that is the whole log.
     pub fn read(folder: &RunFolder) -> Glance {
+        Glance::within(folder, MOST)
+    }
+
+    /// As [`read`](Self::read), in less time: there is no [`evaluation`](Self::evaluation) if the last one is further back
+    /// than 64 KiB.
+    pub fn read_ends(folder: &RunFolder) -> Glance {
+        Glance::within(folder, FIRST)
+    }
+
+    fn within(folder: &RunFolder, most: u64) -> Glance {
         let writer = folder.writer().unwrap_or(Writer::Unknown);
-        let Ends { log, evaluation, mut logged, losses, has_start, fault } = Ends::read(folder);
+        let Ends { log, evaluation, mut logged, losses, has_start, fault } =
+            Ends::read(folder, most);
         let state = match End::of(writer, &log) {
             End::Deaf if log.state == State::Paused => RunState::Paused,
             End::Deaf => RunState::Running,
@@ -192,7 +203,8 @@ struct Ends {
 }
 
 impl Ends {
-    fn read(folder: &RunFolder) -> Ends {
+    /// Those of a run, up to its last evaluation or `limit` bytes of its end.
+    fn read(folder: &RunFolder, limit: u64) -> Ends {
         let path = folder.events_path();
         let length = path.metadata().map_or(0, |found| found.len());
         let mut most = FIRST;
@@ -213,7 +225,7 @@ impl Ends {
             }
             ends.fault.take_if(|_| ends.log.events > 0);
             let has_result = ends.evaluation.is_some() || !ends.logged.is_empty();
-            if has_result || most >= length.min(MOST) {
+            if has_result || most >= length.min(limit) {
                 return ends;
             }
             most *= 8;

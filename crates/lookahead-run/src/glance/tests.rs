@@ -68,11 +68,14 @@ fn of_a_long_log_the_ends_are_read() {
         .chain([ended]);
     let (_temp, folder) = run("[train]\nepochs = 3000\n", log);
     assert!(folder.events_path().metadata().unwrap().len() > 8 * FIRST);
-    let ends = Ends::read(&folder);
+    let ends = Ends::read(&folder, MOST);
     assert!(!ends.has_start && ends.log.events < 10_000, "{}", ends.log.events);
     let row = read(&folder);
     assert_eq!((row.state, row.step), (RunState::Ended(End::Finished), 30_000));
     assert_eq!(row.evaluation.unwrap().step, 28_000);
+    let ends = Glance::read_ends(&folder);
+    assert_eq!((ends.step, ends.loss), (30_000, Some(0.5)));
+    assert!(ends.evaluation.is_none(), "it is further back");
     // A resume raised it, in the part that was not read.
     assert_eq!(row.total_steps, Some(30_000));
 }

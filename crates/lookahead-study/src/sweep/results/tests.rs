@@ -1,7 +1,5 @@
-use lookahead_run::event::{Task, TaskInfo};
+use lookahead_run::event::{Task, TaskInfo, Weights};
 use serde_json::json;
-
-use lookahead_run::event::Weights;
 
 use super::*;
 use crate::compare::testing::Made;
