@@ -59,7 +59,9 @@ fn a_folder_is_a_table_at_each_size() {
     for (cols, rows) in [(200, 60), (120, 36), (80, 24), (40, 12)] {
         let mut terminal = browse(&sandbox, PtySize { rows, cols, ..SIZE });
         terminal.wait_for("all runs with their best values", |text| {
-            text.contains("4 runs") && text.matches("89.5").count() == 2 && text.contains("unread")
+            // A narrow screen has no room for them.
+            let has_best = cols == 40 || text.matches("89.5").count() == 2;
+            text.contains("4 runs") && has_best && text.contains("unread")
         });
         let mut settings = insta::Settings::clone_current();
         settings.add_filter(r"\d[\d,]* days ago", "[time] ago");

@@ -365,7 +365,7 @@ fn a_watcher_sees_the_runs_of_a_sweep_as_they_begin() {
     let both = |text: &str| {
         let is_there =
             |run| text.lines().any(|line| line.contains(run) && line.contains("running"));
-        text.contains("0 of 2 runs finished") && is_there("lr0.05-s1")
+        text.contains("0 of 4 runs finished") && is_there("lr0.05-s1")
     };
     watcher.wait_for("the second run", both);
     watcher.press("\r");
