@@ -61,7 +61,7 @@ struct RunRow {
     /// As it can be typed for a command.
     name: String,
     #[serde(flatten)]
-    glance: Glance,
+    glance: Box<Glance>,
 }
 
 #[derive(Debug, Serialize)]
@@ -131,7 +131,7 @@ fn rows_of(folder: &Path) -> Vec<Row> {
     let row = |path: &PathBuf| {
         let name = path.strip_prefix(find::RUNS).unwrap_or(path).display().to_string();
         match (RunFolder::open(path), SweepFolder::open(path)) {
-            (Ok(run), _) => Some(Row::Run(RunRow { name, glance: Glance::read(&run) })),
+            (Ok(run), _) => Some(Row::Run(RunRow { name, glance: Box::new(Glance::read(&run)) })),
             (_, Some(sweep)) => Some(Row::Sweep(SweepRow::new(name, &sweep))),
             // It was removed meanwhile.
             _ => None,
