@@ -4,64 +4,51 @@ use std::collections::HashMap;
 use std::io;
 use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 use lookahead_run::command::Command;
 use lookahead_run::{LogTail, RunFolder, control};
 
-use crate::channels::{BUSY, COMMANDS, CommandSink};
+use crate::channels::{BUSY, COMMANDS, CommandSink, Updates};
 use crate::followers::Followers;
 use crate::message::RunUpdate;
 use crate::watched_run::WatchedRun;
 
+/// Most updates that wait for the dashboard; threads that read logs wait for room.
+const UPDATES: usize = 1 << 14;
+
 /// The runs that are watched. A run of this machine gets a thread with its first command, and a connection for the
 /// time of a command; that of another machine has a thread with a connection.
 pub(crate) struct CommandSenders {
-    /// How many there are.
-    runs: usize,
     /// Those of this machine.
     folders: HashMap<usize, RunFolder>,
     senders: HashMap<usize, Sender<Command>>,
     updates: Sender<(usize, RunUpdate)>,
-    followers: Followers,
-    later: Option<Receiver<RunFolder>>,
+    /// The threads that read the logs, which end with this.
+    _followers: Followers,
 }
 
 impl CommandSenders {
-    /// Follows these runs, and those that come through `later`.
+    /// Follows these runs; also returns their updates.
     ///
     /// # Errors
-    /// If a thread can't be started.
-    pub(crate) fn new(
-        runs: Vec<WatchedRun>,
-        later: Option<Receiver<RunFolder>>,
-        updates: Sender<(usize, RunUpdate)>,
-        followers: Followers,
-    ) -> io::Result<Self> {
-        let mut all = CommandSenders {
-            runs: 0,
-            folders: HashMap::new(),
-            senders: HashMap::new(),
-            updates,
-            followers,
-            later,
-        };
-        for run in runs {
+    /// If the system refuses a thread.
+    pub(crate) fn new(runs: Vec<WatchedRun>) -> io::Result<(Self, Updates)> {
+        let (updates, receiver) = bounded(UPDATES);
+        let followers = Followers::start(updates.clone())?;
+        let (mut folders, mut senders) = (HashMap::new(), HashMap::new());
+        for (index, run) in runs.into_iter().enumerate() {
             match run {
-                WatchedRun::Here(run) => all.add(run),
+                WatchedRun::Here(run) => {
+                    followers.follow(index, &run, LogTail::new(&run.events_path()));
+                    folders.insert(index, run);
+                }
                 WatchedRun::Remote(run) => {
-                    let sender = run.start(all.runs, all.updates.clone())?;
-                    all.senders.insert(all.runs, sender);
-                    all.runs += 1;
+                    senders.insert(index, run.start(index, updates.clone())?);
                 }
             }
         }
-        Ok(all)
-    }
-
-    fn add(&mut self, run: RunFolder) {
-        self.followers.follow(self.runs, &run, LogTail::new(&run.events_path()));
-        self.folders.insert(self.runs, run);
-        self.runs += 1;
+        let senders = CommandSenders { folders, senders, updates, _followers: followers };
+        Ok((senders, Updates::new(receiver)))
     }
 }
 
@@ -106,10 +93,11 @@ impl CommandSink for CommandSenders {
         self.senders[&index].try_send(command).map_err(|_| BUSY.to_owned())
     }
 
-    fn joined(&mut self) -> Option<String> {
-        let run = self.later.as_ref()?.try_recv().ok()?;
-        let name = run.name().to_owned();
-        self.add(run);
-        Some(name)
+    fn open(&mut self, runs: Vec<RunFolder>) -> io::Result<Option<Updates>> {
+        // The threads of the runs before end, since no one receives from them.
+        let runs = runs.into_iter().map(WatchedRun::Here).collect();
+        let (senders, updates) = CommandSenders::new(runs)?;
+        *self = senders;
+        Ok(Some(updates))
     }
 }

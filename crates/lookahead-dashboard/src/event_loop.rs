@@ -28,6 +28,8 @@ const FRAME: Duration = Duration::from_millis(100);
 /// line gets fewer frames.
 const RESTS: u32 = 10;
 const SLOWEST: Duration = Duration::from_secs(2);
+/// How long the last frame waits for the rest of the log that a resumed run began with.
+const LAST_READING: Duration = Duration::from_secs(1);
 /// Most records between two checks for keys: some milliseconds of work.
 const RECORDS_AT_ONCE: usize = 8192;
 /// Most keys between two checks for records: a paste or a stuck key must not delay them.
@@ -69,13 +71,12 @@ where
             changed = true;
             deliver(&mut model, Message::Tick(now), channels);
         }
-        // Before its first update.
-        while let Some(name) = channels.commands.joined() {
-            let joined = Message::Run(model.runs.len(), RunUpdate::Joined(name));
-            deliver(&mut model, joined, channels);
+        while let Ok(found) = channels.table.try_recv() {
+            changed = true;
+            deliver(&mut model, Message::Table(Box::new(found)), channels);
         }
         for _ in 0..RECORDS_AT_ONCE {
-            let Ok((run, update)) = channels.updates.try_recv() else { break };
+            let Some((run, update)) = channels.updates.next() else { break };
             changed = true;
             deliver(&mut model, Message::Run(run, update), channels);
         }
@@ -153,7 +154,19 @@ fn deliver(
                 }
             }
             Effect::Remember => store.save(model.arrangement.clone()),
-            Effect::Save(file) => picture::save(figure::of(model), figure::path(model, file), done),
+            Effect::Open(numbers) => {
+                let rows = numbers.iter().filter_map(|number| model.table.as_ref()?.row(*number));
+                let runs = rows.map(|row| row.folder.clone()).collect();
+                match channels.commands.open(runs) {
+                    Ok(Some(updates)) => channels.updates = updates,
+                    Ok(None) => {}
+                    Err(error) => model.notify(format!("The runs can't be opened: {error}.")),
+                }
+            }
+            Effect::Save(file) => match figure::path(model, file) {
+                Ok(path) => picture::save(figure::of(model), path, done),
+                Err(why) => model.notify(why),
+            },
         }
     }
 }
@@ -162,12 +175,23 @@ fn deliver(
 fn close<B: Backend>(
     mut model: Model,
     terminal: &mut Terminal<B>,
-    channels: &Channels,
+    channels: &mut Channels,
 ) -> io::Result<String>
 where
     B::Error: Send + Sync + 'static,
 {
-    for (run, run_update) in channels.updates.try_iter().take(channels.updates.len()) {
+    let updates = &mut channels.updates;
+    let deadline = Instant::now() + LAST_READING;
+    while Instant::now() < deadline {
+        match updates.next() {
+            Some((run, run_update)) => drop(update(&mut model, Message::Run(run, run_update))),
+            None if updates.is_behind() => std::thread::sleep(Duration::from_millis(1)),
+            None => break,
+        }
+    }
+    updates.skip_past();
+    for _ in 0..updates.len() {
+        let Some((run, run_update)) = updates.next() else { break };
         update(&mut model, Message::Run(run, run_update));
     }
     update(&mut model, Message::Closing(unix_time()));

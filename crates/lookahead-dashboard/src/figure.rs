@@ -1,6 +1,7 @@
 //! The charts as figures, for the dashboard's pictures and for `lookahead plot`.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use lookahead_chart::{Cell, Figure, Heatmap, Line, Marker, PALETTE, Panel, Point, UsualRange};
 use lookahead_run::event::Scalars;
@@ -42,20 +43,39 @@ pub(crate) fn of(model: &Model) -> Figure {
     Figure { title, panels: panels(model, model.view.chart) }
 }
 
-/// The path of a picture: `file`, or a free name in the working directory.
-pub(crate) fn path(model: &Model, file: Option<String>) -> PathBuf {
+/// The path of a picture: `file`, in which a leading `~` is the user's home, or a free name in the working directory.
+///
+/// # Errors
+/// A sentence for the user if the home is not known.
+pub(crate) fn path(model: &Model, file: Option<String>) -> Result<PathBuf, String> {
     if let Some(file) = file {
-        return file.into();
+        return with_home(&file, std::env::var_os("HOME"));
     }
+    // A run of a sweep has the sweep's name before its own.
     let run = match &model.runs[..] {
-        [run] if !run.name.is_empty() => run.name.as_str(),
-        _ => "runs",
+        [run] if !run.name.is_empty() => run.name.replace('/', "-"),
+        _ => "runs".to_owned(),
     };
     let chart = file_name(model);
     let first = PathBuf::from(format!("{run}-{chart}.svg"));
     let numbered = (2..10_000).map(|number| format!("{run}-{chart}-{number}.svg").into());
     let mut free = std::iter::once(first.clone()).chain(numbered).filter(|path| !path.exists());
-    free.next().unwrap_or(first)
+    Ok(free.next().unwrap_or(first))
+}
+
+/// A typed path in which a leading `~` is the folder `home`, as in a shell.
+fn with_home(typed: &str, home: Option<OsString>) -> Result<PathBuf, String> {
+    let Some(rest) = typed.strip_prefix('~') else { return Ok(typed.into()) };
+    if !(rest.is_empty() || rest.starts_with('/')) {
+        let first = typed.split('/').next().unwrap_or(typed);
+        return Err(format!(
+            "`{first}` is not expanded to a home here. Use ~/ for your own, the full path, or ./{first} for a file of \
+             that name."
+        ));
+    }
+    let home = home.filter(|home| !home.is_empty());
+    let home = home.ok_or("`~` has no meaning, because HOME is not set. Use the full path.")?;
+    Ok(Path::new(&home).join(rest.trim_start_matches('/')))
 }
 
 /// The current chart's part of a file name.

@@ -1,15 +1,19 @@
 //! Records and sessions for the tests.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use lookahead_run::event::{
-    Checkpoint, Compute, Evaluation, Event, FORMAT, LookaheadInfo, Parameters, Probe, Record,
-    Resumed, RunEnded, RunInfo, Samples, Software, Split, Status, Step, Sync, System, Task, Timing,
-    Versions, Weights,
+    Checkpoint, Compute, Evaluation, Event, FORMAT, LookaheadInfo, MetricInfo, Parameters, Probe,
+    Record, Resumed, RunEnded, RunInfo, Samples, Software, Split, Status, Step, Sync, System, Task,
+    Timing, Versions, Weights,
 };
 
+use lookahead_run::{Best, RunFolder, settings};
+
 use crate::message::{Effect, Message, RunUpdate};
+use crate::model::table::{Row, RowState, Table, TableUpdate};
 use crate::model::{Model, Role};
 use crate::options::Options;
 use crate::theme::ThemeName;
@@ -247,4 +251,72 @@ impl Session {
     pub(crate) fn elapsed(&self) -> f64 {
         self.run().clock.elapsed(self.now)
     }
+}
+
+/// A row of the table: a run of 100 steps.
+pub(crate) fn row(name: &str, state: RowState, step: u64, seconds: f64) -> Row {
+    let label = match state {
+        RowState::Waiting => "waiting",
+        RowState::Running => "running",
+        RowState::Finished => "finished",
+        RowState::Stopped => "stopped",
+        RowState::Failed => "failed",
+        RowState::Unreadable => "unreadable",
+    };
+    let has_begun = step > 0;
+    Row {
+        name: name.to_owned(),
+        // One that begins later needs no files.
+        folder: RunFolder::open_or_await(&std::env::temp_dir().join(name)).unwrap(),
+        state,
+        label,
+        step,
+        total: has_begun.then_some(100),
+        loss: None,
+        best: None,
+        settings: Arc::default(),
+        first: has_begun.then_some(START),
+        last: has_begun.then_some(START + seconds),
+        fault: None,
+    }
+}
+
+/// A table of five runs: finished, running, failed, unreadable, and one that has not begun.
+pub(crate) fn table() -> Table {
+    let run = |name, state, step, seconds, loss, accuracy, config| Row {
+        loss: Some(loss),
+        best: Some(Best { step, metric: MetricInfo::accuracy(), value: accuracy }),
+        settings: Arc::new(settings::all(&config)),
+        ..row(name, state, step, seconds)
+    };
+    let config = |lr: f64, seed: u64| serde_json::json!({"optimizer": {"kind": "sgd", "lr": lr}, "train": {"seed": seed, "epochs": 3}});
+    let broken = Row {
+        fault: Some("Line 1 of checkpoints/broken/events.jsonl is not an event.".into()),
+        total: None,
+        first: None,
+        last: None,
+        ..row("broken", RowState::Unreadable, 0, 0.0)
+    };
+    let rows = vec![
+        run("lr0.1-s0", RowState::Finished, 100, 100.0, 0.25, 0.96, config(0.1, 0)),
+        run("lr0.1-s1", RowState::Running, 50, 160.0, 0.5, 0.91, config(0.1, 1)),
+        run("lr0.3-s0", RowState::Failed, 25, 120.0, 2.5, 0.5, config(0.3, 0)),
+        broken,
+        row("next", RowState::Waiting, 0, 0.0),
+    ];
+    let mut table = Table::new("sweep rates", Some(12));
+    table.apply(TableUpdate {
+        rows: rows.into_iter().enumerate().map(|(number, row)| (number, Some(row))).collect(),
+        keys: Some(vec!["optimizer.lr".into(), "train.seed".into()]),
+        unread: 0,
+    });
+    table
+}
+
+/// A watcher of that table.
+pub(crate) fn browser() -> Session {
+    let mut model = Model::new(&options(ThemeName::Dark), Role::Watcher, &[]);
+    model.table = Some(table());
+    update(&mut model, Message::Tick(START + 300.0));
+    Session(model)
 }

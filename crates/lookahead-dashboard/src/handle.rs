@@ -2,24 +2,25 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never};
 use lookahead_run::command::Command;
 use lookahead_run::event::Record;
 use ratatui::Terminal;
 use ratatui::backend::Backend;
 
-use crate::channels::{Channels, CommandSink};
+use crate::channels::{Channels, CommandSink, Updates};
 use crate::event_loop::{self, Outcome};
 use crate::message::RunUpdate;
 use crate::model::{Model, Role};
 use crate::options::Options;
 use crate::ownership::restore_terminal;
+use crate::past;
 use crate::source::EventSource;
 use crate::terminal;
 
@@ -111,11 +112,12 @@ fn channels(folder: Option<PathBuf>) -> (Dashboard, Channels, Sender<Option<Stri
     let (last_frame_in, last_frame) = bounded(1);
     let dropped = Arc::new(AtomicU64::new(0));
     let channels = Channels {
-        updates,
+        updates: Updates::new(updates),
         commands: Box::new(Training(commands_in)),
         close: close_out,
         dropped: dropped.clone(),
         folder,
+        table: never(),
     };
     let dashboard = Dashboard {
         updates: updates_in,
@@ -146,6 +148,17 @@ impl Dashboard {
             );
         if lost {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Shows what is in a log now, before the records that are sent from now on: the past of a run that is resumed. A
+    /// thread reads it, and meanwhile the dashboard keeps the new records.
+    ///
+    /// Never waits. What can't be read is reported on the screen.
+    pub fn send_log(&self, log: &Path) {
+        if let (true, Ok(found)) = (self.is_alive(), log.metadata()) {
+            let past = past::read(log, found.len());
+            let _ = self.updates.try_send((0, RunUpdate::Past(past)));
         }
     }
 

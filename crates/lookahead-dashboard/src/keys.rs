@@ -17,6 +17,7 @@ use crate::update::grid::{
 };
 use crate::update::list::{page, scroll, search};
 use crate::update::prompt::on_key_in_prompt;
+use crate::update::table;
 use crate::viewport::{PAN, Range, ZOOM};
 
 /// A row of the table.
@@ -38,9 +39,20 @@ pub(crate) struct Binding {
 enum Place {
     /// Everywhere but in the prompt.
     Anywhere,
+    /// In the charts and the lists that cover them.
+    Opened,
     Charts,
     /// In the list of messages and in the help.
     List,
+    /// In the table of runs.
+    Table,
+}
+
+impl Place {
+    /// Whether a key of this place works in `place`.
+    fn includes(self, place: Place) -> bool {
+        self == Anywhere || self == place || (self == Opened && place != Table)
+    }
 }
 
 /// One key.
@@ -67,7 +79,7 @@ enum Action {
 
 use Action::{Act, Change, PickChart};
 use Key::{Char, Code, Ctrl, Shift};
-use Place::{Anywhere, Charts, List};
+use Place::{Anywhere, Charts, List, Opened, Table};
 
 const fn bind(place: Place, keys: &'static [Key], action: Action, help: &'static str) -> Binding {
     Binding { place, keys, action, help, short: "", is_command: false }
@@ -112,7 +124,7 @@ pub(crate) static KEYS: &[Binding] = &[
     bind(Anywhere, &[Char('q')], Change(|model| model.exit.quit = true),
         "Leave the dashboard; the training continues, and `lookahead watch` shows it again.")
         .footer("quit"),
-    bind(Anywhere, &[Char(':')], Change(|model| model.dialogs.prompt = Some(Prompt::new(Purpose::Command))),
+    bind(Opened, &[Char(':')], Change(|model| model.dialogs.prompt = Some(Prompt::new(Purpose::Command))),
         "Enter a command, for example set optimizer.lr=0.01. Pasted text is accepted only here.")
         .command("command"),
     bind(Anywhere, &[Char('?'), Char('h')], Change(toggle_help), "Show or close this help.").footer("help"),
@@ -164,8 +176,8 @@ pub(crate) static KEYS: &[Binding] = &[
     bind(Charts, &[Code(KeyCode::Up)], Change(|model| select(model, -1)), "Select the previous run."),
     bind(Charts, &[Code(KeyCode::Down)], Change(|model| select(model, 1)), "Select the next run."),
     bind(Charts, &[Char(' ')], Change(toggle_run), "Show or hide the selected run."),
-    bind(Anywhere, &[Char('m')], Change(toggle_messages), "Show or close all messages."),
-    bind(Anywhere, &[Char('/')], Change(search_or_filter),
+    bind(Opened, &[Char('m')], Change(toggle_messages), "Show or close all messages."),
+    bind(Opened, &[Char('/')], Change(search_or_filter),
         "Search the messages; in the grid, show only the charts whose names contain these words."),
     bind(List, &[Char('n')], Change(|model| search(model, 1)), "Go to the next older match."),
     bind(List, &[Char('N')], Change(|model| search(model, -1)), "Go to the next newer match."),
@@ -179,11 +191,33 @@ pub(crate) static KEYS: &[Binding] = &[
     bind(Charts, &[Char('w')], Act(|_| vec![Effect::Save(None)]),
         "Save the chart as a picture in the working directory."),
     bind(Anywhere, &[Code(KeyCode::Esc)], Act(close),
-        "Close what covers the charts; then remove the cursor, then the filter of the grid."),
+        "Close what covers the charts; then remove the cursor, then the filter of the grid; then return to the table \
+         of runs."),
     bind(Anywhere, &[Ctrl('c')], Act(interrupt),
         "As s; twice, exit at once without saving. In `lookahead watch` as q."),
     bind(Anywhere, &[Ctrl('z')], Change(|model| model.exit.suspend = true),
         "Suspend the program and return to the shell; `fg` resumes it."),
+    bind(Table, &[Code(KeyCode::Enter)], Act(table::open), "Show the charts of the marked runs, or of the selected one.")
+        .footer("open"),
+    bind(Table, &[Char(' ')], Change(table::toggle_mark), "Mark the selected run, or unmark it.").footer("mark"),
+    bind(Table, &[Char('a')], Change(table::mark_all), "Mark all runs that are shown, or none."),
+    bind(Table, &[Char('d')], Change(table::toggle_diff),
+        "Compare the configs of the two marked runs, or of the marked and the selected one.").footer("diff"),
+    bind(Table, &[Char('/')], Change(table::ask_for_filter),
+        "Show only runs with these words: parts of names and states, or key=value. Esc removes the filter.")
+        .footer("filter"),
+    bind(Table, &[Char('>'), Char('.')], Change(|model| table::sort(model, 1)), "Sort by the next column.")
+        .footer("sort"),
+    bind(Table, &[Char('<'), Char(',')], Change(|model| table::sort(model, -1)), "Sort by the previous column."),
+    bind(Table, &[Char('r')], Change(table::reverse), "Reverse the order.").footer("reverse"),
+    bind(Table, &[Code(KeyCode::Up), Char('k')], Change(|model| table::select(model, -1)), "Select the previous run."),
+    bind(Table, &[Code(KeyCode::Down), Char('j')], Change(|model| table::select(model, 1)), "Select the next run."),
+    bind(Table, &[Code(KeyCode::PageUp)], Change(|model| table::select(model, -table::page(model))),
+        "Select the run a page further up."),
+    bind(Table, &[Code(KeyCode::PageDown)], Change(|model| table::select(model, table::page(model))),
+        "Select the run a page further down."),
+    bind(Table, &[Code(KeyCode::Home)], Change(|model| table::select(model, isize::MIN + 1)), "Select the first run."),
+    bind(Table, &[Code(KeyCode::End)], Change(|model| table::select(model, isize::MAX)), "Select the last run."),
 ];
 
 fn toggle_pause(model: &mut Model) -> Vec<Effect> {
@@ -268,11 +302,23 @@ fn search_or_filter(model: &mut Model) {
 }
 
 fn close(model: &mut Model) -> Vec<Effect> {
-    let closed = model.dialogs.overlay.take().is_some() || model.view.cursor.take().is_some();
-    if closed || !model.arrangement.grid || model.arrangement.filter.is_empty() {
+    if model.dialogs.overlay.take().is_some() {
         return Vec::new();
     }
-    filter(model, "")
+    if let Some(table) = model.table.as_mut().filter(|table| table.is_open) {
+        table::close(table);
+        return Vec::new();
+    }
+    if model.view.cursor.take().is_some() {
+        return Vec::new();
+    }
+    if model.arrangement.grid && !model.arrangement.filter.is_empty() {
+        return filter(model, "");
+    }
+    if let Some(table) = &mut model.table {
+        table.is_open = true;
+    }
+    Vec::new()
 }
 
 fn follow(model: &mut Model) {
@@ -313,7 +359,13 @@ pub(crate) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             return send_to(model, question.run, command);
         }
     }
-    let place = if model.dialogs.overlay.is_some() { List } else { Charts };
+    let place = if model.dialogs.overlay.is_some() {
+        List
+    } else if model.is_table_open() {
+        Table
+    } else {
+        Charts
+    };
     match find(&key, place).map(|binding| &binding.action) {
         Some(Act(action)) => return action(model),
         Some(Change(action)) => action(model),
@@ -330,7 +382,7 @@ pub(crate) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
 /// The binding of a key in a place.
 fn find(key: &KeyEvent, place: Place) -> Option<&'static Binding> {
     KEYS.iter()
-        .filter(|binding| binding.place == Anywhere || binding.place == place)
+        .filter(|binding| binding.place.includes(place))
         .find(|binding| binding.keys.iter().any(|bound| bound.matches(key)))
 }
 
@@ -374,6 +426,15 @@ fn code_label(code: KeyCode) -> String {
 }
 
 impl Binding {
+    pub(crate) fn is_anywhere(&self) -> bool {
+        self.place == Anywhere
+    }
+
+    /// Whether it works in the table of runs and nowhere else.
+    pub(crate) fn is_of_table(&self) -> bool {
+        self.place == Table
+    }
+
     /// The keys, as the help writes them.
     pub(crate) fn label(&self) -> String {
         if self.keys == DIGITS {

@@ -2,10 +2,11 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | `handle` | [`spawn`] and [`Dashboard`]: the trainer's end |
-//! | `watch` | [`watch()`](watch()): the dashboard on runs of other processes |
+//! | `handle`, `past` | [`spawn`] and [`Dashboard`]: the trainer's end; the log of a run that is resumed |
+//! | `watch` | [`watch()`](watch()): the dashboard on runs of other processes; [`browse()`]: on a table of them |
 //! | `watched_run`, `labels` | a run to watch, here or on another machine, and its name |
 //! | `remote`, `relay`, `wire` | the two ends of the connection to a run on another machine, and what goes through it |
+//! | `table_reader` | the thread that reads the runs of a table |
 //! | `followers`, `command_senders` | threads that read their logs, and send commands to them |
 //! | `event_loop`, `channels`, `picture` | the loop that owns the terminal, its channels, and saving a chart |
 //! | `arrangement`, `arrangement_store` | the grid of charts, and remembering how it is arranged |
@@ -78,6 +79,7 @@ mod model;
 mod offscreen;
 mod options;
 mod ownership;
+mod past;
 mod picture;
 mod prompt;
 mod relay;
@@ -87,6 +89,7 @@ mod screen_text;
 mod series;
 mod smoothing;
 mod source;
+mod table_reader;
 mod terminal;
 mod theme;
 mod update;
@@ -108,6 +111,6 @@ pub use remote::{RemoteError, RemoteRun};
 pub use terminal::incapable_terminal;
 pub use theme::ThemeName;
 pub use viewport::Axis;
-pub use watch::watch;
+pub use watch::{RunSource, browse, watch};
 pub use watched_run::WatchedRun;
 pub use wire::Bookmark;

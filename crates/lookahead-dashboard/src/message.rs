@@ -1,5 +1,6 @@
 //! What can happen to a dashboard, and what it does about it outside of the model.
 
+use crossbeam_channel::Receiver;
 use crossterm::event::{KeyEvent, MouseEvent};
 use lookahead_run::LogItem;
 use lookahead_run::command::Command;
@@ -7,6 +8,7 @@ use lookahead_run::event::Record;
 use serde::{Deserialize, Serialize};
 
 use crate::arrangement::Arrangement;
+use crate::model::table::TableUpdate;
 use crate::run::connection::Control;
 
 /// What can happen to a dashboard.
@@ -15,6 +17,8 @@ pub(crate) enum Message {
     /// An update of the run with this number.
     Run(usize, RunUpdate),
     Key(KeyEvent),
+    /// The runs of the table have changed.
+    Table(Box<TableUpdate>),
     /// Text was pasted.
     Paste(String),
     Mouse(MouseEvent),
@@ -40,6 +44,9 @@ pub(crate) enum RunUpdate {
     Record(Box<Record>),
     /// All earlier events are void.
     Restarted,
+    /// What comes out of this channel, until its end, happened before what follows.
+    #[serde(skip)]
+    Past(Receiver<RunUpdate>),
     /// A line of its log is not an event.
     Damaged { line: u64, cause: String },
     /// Its log can't be read, for now.
@@ -52,9 +59,6 @@ pub(crate) enum RunUpdate {
     Refused { command: Command, why: String },
     /// It accepted a command.
     Accepted(Command),
-    /// It is new: its name.
-    #[serde(skip)]
-    Joined(String),
     /// The connection to its machine is lost: why, as a clause, and the Unix time of the next attempt.
     #[serde(skip)]
     Disconnected { host: String, why: String, retry: f64 },
@@ -78,6 +82,8 @@ impl From<LogItem> for RunUpdate {
 pub(crate) enum Effect {
     /// Send a command to the run with this number.
     Send(usize, Command),
+    /// Show the charts of these runs of the table.
+    Open(Vec<usize>),
     /// Save the chart as a picture, in this file or in one named after the run.
     Save(Option<String>),
     /// Remember how the charts are arranged.

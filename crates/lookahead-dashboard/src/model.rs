@@ -5,6 +5,7 @@ pub(crate) mod dialogs;
 pub(crate) mod exit;
 mod grid;
 pub(crate) mod scalar_names;
+pub(crate) mod table;
 
 use lookahead_run::event::MetricInfo;
 
@@ -18,6 +19,7 @@ use chart_view::ChartView;
 use dialogs::Dialogs;
 use exit::Exit;
 use scalar_names::ScalarNames;
+use table::Table;
 
 /// How long a notice is visible, in seconds.
 const NOTICE: f64 = 6.0;
@@ -55,6 +57,8 @@ pub(crate) struct Model {
     /// Records that did not reach the dashboard.
     pub(crate) dropped: u64,
     pub(crate) scalar_names: ScalarNames,
+    /// The table of runs, if the user watches a folder or a sweep.
+    pub(crate) table: Option<Table>,
 }
 
 impl Model {
@@ -76,12 +80,18 @@ impl Model {
             closing: false,
             dropped: 0,
             scalar_names: ScalarNames::default(),
+            table: None,
         }
     }
 
     /// Shows a notice for some seconds.
     pub(crate) fn notify(&mut self, text: impl Into<String>) {
         self.dialogs.notice = Some((text.into(), self.now + NOTICE));
+    }
+
+    /// Whether the table of runs is on the screen, and not the charts.
+    pub(crate) fn is_table_open(&self) -> bool {
+        self.table.as_ref().is_some_and(|table| table.is_open)
     }
 
     pub(crate) fn run(&self) -> &Run {

@@ -6,16 +6,20 @@ use std::rc::Rc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use lookahead_run::event::Record;
+use lookahead_run::format::safe;
 use ratatui::backend::CrosstermBackend;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use crate::message::{Effect, Message, RunUpdate};
+use crate::model::table::Table;
 use crate::model::{Model, Role};
 use crate::options::Options;
+use crate::table_reader;
 use crate::update::update;
 use crate::view::view;
+use crate::watch::RunSource;
 
 /// A dashboard that draws into memory. It handles events and keys as one on a terminal does, but sends no
 /// commands and saves no pictures.
@@ -68,6 +72,24 @@ impl Offscreen {
         Offscreen { model, terminal, written, size }
     }
 
+    /// A dashboard with a table of runs, which are read before this returns.
+    ///
+    /// ```no_run
+    /// use lookahead_dashboard::{Offscreen, Options, RunSource};
+    ///
+    /// let find = Box::new(|| vec![("mnist".to_owned(), "checkpoints/mnist".into())]);
+    /// let source = RunSource { title: "checkpoints".to_owned(), planned: None, find };
+    /// let (screen, _) = Offscreen::browse(source, &Options::default(), 80, 24).draw()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn browse(source: RunSource, options: &Options, width: u16, height: u16) -> Self {
+        let mut dashboard = Offscreen::new(&[], options, width, height);
+        let mut table = Table::new(&safe(&source.title), source.planned);
+        table_reader::read_all(source.find, |update| table.apply(update));
+        dashboard.model.table = Some(table);
+        dashboard
+    }
+
     /// Adds an event of the run with this number.
     pub fn feed(&mut self, run: usize, record: Record) {
         update(&mut self.model, Message::Run(run, RunUpdate::Record(Box::new(record))));
@@ -87,7 +109,9 @@ impl Offscreen {
 
     /// Unix time of the newest event.
     pub fn newest(&self) -> f64 {
-        self.model.runs.iter().map(|run| run.summary.last_time.unwrap_or(0.0)).fold(0.0, f64::max)
+        let of_runs = self.model.runs.iter().filter_map(|run| run.summary.last_time);
+        let of_table = self.model.table.iter().flat_map(Table::rows).filter_map(|row| row.last);
+        of_runs.chain(of_table).fold(0.0, f64::max)
     }
 
     /// Draws a frame; returns the screen, and the bytes for a terminal.

@@ -22,7 +22,7 @@ pub(crate) enum Purpose {
     Command,
     /// Words to search for in the messages.
     Search,
-    /// Words in the names of the charts of the grid.
+    /// Words that the runs of the table, or the names of the charts of the grid, must have.
     Filter,
 }
 

@@ -7,6 +7,7 @@
 //! | `command` | commands to runs |
 //! | `cursor` | the cursor, and the visible part of the x axis |
 //! | `grid` | the grid of charts |
+//! | `table` | the table of runs |
 //! | `list` | the list of messages or keys that covers the charts |
 
 pub(crate) mod command;
@@ -15,6 +16,7 @@ pub(crate) mod grid;
 pub(crate) mod list;
 mod mouse;
 pub(crate) mod prompt;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +35,11 @@ use crate::run::{Run, RunState};
 /// Changes the model and nothing else; returns what to do outside of it.
 pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     match message {
-        Message::Run(index, RunUpdate::Joined(name)) => join(model, index, &name),
+        Message::Table(update) => {
+            if let Some(table) = &mut model.table {
+                table.apply(*update);
+            }
+        }
         Message::Run(index, update) => on_update(model, index, update),
         Message::Key(key) => return keys::on_key(model, key),
         Message::Paste(text) => prompt::on_paste(model, &text),
@@ -62,23 +68,6 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Most curves that can be told apart.
-const CURVES: usize = 8;
-
-/// Adds a run. If there are too many curves, the oldest finished runs are hidden.
-fn join(model: &mut Model, index: usize, name: &str) {
-    if index != model.runs.len() {
-        return;
-    }
-    model.runs.push(Run::new(name));
-    let surplus = model.visible().count().saturating_sub(CURVES);
-    let selected = model.selected;
-    let finished = model.runs.iter_mut().enumerate().filter(|(index, run)| {
-        *index != selected && !run.hidden && matches!(run.state(), RunState::Ended(_))
-    });
-    finished.take(surplus).for_each(|(_, run)| run.hidden = true);
-}
-
 /// What a run answers to the last `set`, for the line above the keys.
 fn answer_to_set(run: &mut Run, event: &Event) -> Option<String> {
     let key = run.pending.setting.as_ref()?;
@@ -95,7 +84,8 @@ fn on_update(model: &mut Model, index: usize, update: RunUpdate) {
     let now = model.now;
     let Some(run) = model.runs.get_mut(index) else { return };
     match update {
-        RunUpdate::Joined(_) => {}
+        // The channels unpack a past.
+        RunUpdate::Past(_) => {}
         RunUpdate::Record(record) => {
             let answer = answer_to_set(run, &record.event);
             let names = run.series.scalars.len();

@@ -106,6 +106,7 @@
 //! - Unknown events and fields are ignored, so both may be added.
 //! - Finite numbers come back to the bit; the others are `"NaN"`, `"Infinity"`, `"-Infinity"`.
 
+pub mod best;
 pub mod checkpoint;
 mod checkpoint_name;
 pub mod checkpoint_writer;
@@ -117,6 +118,7 @@ pub mod event;
 pub mod faults;
 pub mod folder;
 pub mod format;
+pub mod glance;
 mod hash;
 mod identity;
 mod lines;
@@ -128,6 +130,7 @@ mod program;
 pub mod recorder;
 pub mod retention;
 mod rewind;
+pub mod settings;
 mod socket;
 pub mod status;
 pub mod store;
@@ -141,12 +144,14 @@ mod timeline;
 pub mod toml_fault;
 pub mod words;
 
+pub use best::{Best, BestReader};
 pub use checkpoint::Checkpoint;
 pub use checkpoint_writer::CheckpointWriter;
 pub use control::ControlServer;
 pub use disk::{is_unsupported, open_plain, shown};
 pub use error::{Error, Result};
 pub use folder::{RunFolder, RunLock, Writer};
+pub use glance::Glance;
 pub use log::EventLog;
 pub use manifest::{FileEntry, Git, MachineInfo, Manifest, TrainingMetadata};
 pub use program::{program_name, set_program_name};

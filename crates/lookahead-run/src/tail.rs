@@ -47,6 +47,8 @@ const SKIPPED_AT_ONCE: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct LogTail {
     path: PathBuf,
+    /// Bytes of the file from here on are not read.
+    limit: u64,
     source: Option<Source>,
 }
 
@@ -79,6 +81,8 @@ struct Source {
     /// The first bytes of what was returned, at most [`BEGINNING`]. A log begins with the time of its
     /// first event.
     beginning: Vec<u8>,
+    /// Bytes of the file from here on are not read.
+    limit: u64,
     rewinds: Rewinds,
     /// The greatest step of an event that was returned.
     greatest: u64,
@@ -87,7 +91,12 @@ struct Source {
 impl LogTail {
     /// Follows the log at `path` from its first line. The file need not exist yet.
     pub fn new(path: &Path) -> LogTail {
-        LogTail { path: path.to_owned(), source: None }
+        LogTail { path: path.to_owned(), limit: u64::MAX, source: None }
+    }
+
+    /// As [`new`](Self::new), only the lines that end within the first `length` bytes of the log.
+    pub fn up_to(path: &Path, length: u64) -> LogTail {
+        LogTail { limit: length, ..LogTail::new(path) }
     }
 
     /// Follows the log at `path` from its present end: it returns what is appended from now on. If a line is being
@@ -145,7 +154,7 @@ impl LogTail {
         let Some(source) = &self.source else { return (0, 0) };
         let read = source.lines.position();
         // It may have grown while it was read.
-        (read, source.seen.0.max(read))
+        (read, source.seen.0.min(self.limit).max(read))
     }
 
     /// Closes the file until there is something new in it, if everything was read: for a program that
@@ -174,19 +183,20 @@ impl LogTail {
             result => result.at("read", &self.path)?,
         };
         let found = file.metadata().at("look at", &self.path)?;
-        let before = self.source.replace(Source::new(file, &found));
+        let before = self.source.replace(Source::new(file, &found, self.limit));
         Ok(before.is_some_and(|source| source.lines.start() > 0))
     }
 }
 
 impl Source {
-    fn new(file: File, found: &Metadata) -> Source {
+    fn new(file: File, found: &Metadata, limit: u64) -> Source {
         Source {
-            lines: Lines::new(file),
+            lines: Lines::up_to(file, limit),
             device: found.dev(),
             inode: found.ino(),
             seen: seen(found),
             beginning: Vec::new(),
+            limit,
             rewinds: Rewinds::default(),
             greatest: 0,
         }
@@ -246,8 +256,9 @@ impl Source {
     fn rewind(&mut self, end: u64) -> io::Result<LogItem> {
         let closed = || io::Error::other("it is closed");
         let file = self.lines.file()?.ok_or_else(closed)?;
-        self.rewinds = Rewinds::find(file.try_clone()?, self.seen.0.max(end))?;
-        self.lines = Lines::new(file);
+        let length = self.seen.0.max(end).min(self.limit);
+        self.rewinds = Rewinds::find(file.try_clone()?, length)?;
+        self.lines = Lines::up_to(file, self.limit);
         self.beginning.clear();
         self.greatest = 0;
         Ok(LogItem::Restarted)

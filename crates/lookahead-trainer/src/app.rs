@@ -203,10 +203,10 @@ fn run(registry: &Registry) -> ExitCode {
     };
     let status = match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        // Its reader has what it wanted.
+        Err(error) if console::is_closed_stdout(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            if !console::is_closed_stdout(&error) {
-                eprint_line(format_args!("error: {}", sentences(error.as_ref())));
-            }
+            eprint_line(format_args!("error: {}", sentences(error.as_ref())));
             failure::exit_code(&error)
         }
     };

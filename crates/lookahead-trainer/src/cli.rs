@@ -91,10 +91,11 @@ pub enum Command {
     /// Control a run in progress: pause, stop, change settings
     #[command(after_help = examples(&["ctl pause", "ctl digits set optimizer.lr=0.01"]))]
     Ctl(Ctl),
-    /// Open the dashboard on running or finished runs, several overlaid
+    /// Open the dashboard on running or finished runs, several overlaid, or on a table of runs
     #[command(after_help = examples(&[
         "watch",
         "watch digits larger-lr",
+        "watch checkpoints",
         "watch gpu-box:project/checkpoints/digits",
     ]))]
     Watch(Watch),
@@ -343,11 +344,11 @@ impl Look {
 /// `lookahead watch`.
 #[derive(Debug, Args)]
 pub struct Watch {
-    /// Runs and sweeps, which need not exist yet: their names in checkpoints/, or their folders [default: the latest
-    /// in checkpoints/]
+    /// Runs, which need not exist yet, sweeps, and folders of runs: their names in checkpoints/, or their paths
+    /// [default: the latest run or sweep in checkpoints/]
     ///
-    /// For a sweep, shows the running runs and the latest finished ones, and new ones as they start. HOST:RUN is a
-    /// run on another machine, through ssh; paths are from the home folder there, and HOST: is the latest run.
+    /// A sweep or a folder opens with a table of its runs. HOST:RUN is a run on another machine, through ssh; paths
+    /// are from the home folder there, and HOST: is the latest run.
     #[arg(value_name = "RUN")]
     pub runs: Vec<PathBuf>,
     /// With HOST:RUN: what the shell there runs as this program [default: its name here]

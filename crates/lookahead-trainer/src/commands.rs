@@ -5,7 +5,6 @@ mod completions;
 mod config;
 mod ctl;
 mod doctor;
-mod end;
 mod eval;
 mod export;
 mod find;

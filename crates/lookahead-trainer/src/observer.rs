@@ -425,6 +425,13 @@ impl Observer {
         self.sink.log.as_ref().map_or(Ok(()), |log| lock(log).rewind_to(step))
     }
 
+    /// Shows the events of a run that is resumed in the dashboard, before those that follow.
+    pub fn show_past(&self, folder: &RunFolder) {
+        if let Some(dashboard) = &self.dashboard {
+            dashboard.send_log(&folder.events_path());
+        }
+    }
+
     /// A handle by which another thread makes sure that what was recorded survives a power cut.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use lookahead_run::command::Command;
 use ratatui::backend::TestBackend;
 
 use super::*;
-use crate::channels::CommandSink;
+use crate::channels::{CommandSink, Updates};
 use crate::fixture;
 
 /// A sequence of events, and then an error.
@@ -36,7 +36,9 @@ fn channels(updates: Receiver<(usize, RunUpdate)>, room: usize) -> (Channels, Re
     std::mem::forget(close_in);
     let dropped = Arc::new(AtomicU64::new(0));
     let commands = Box::new(Sent(commands_in));
-    (Channels { updates, commands, close, dropped, folder: None }, sent)
+    let updates = Updates::new(updates);
+    let table = crossbeam_channel::never();
+    (Channels { updates, commands, close, dropped, table, folder: None }, sent)
 }
 
 fn play(events: Vec<Event>, commands: usize) -> (io::Result<Outcome>, Receiver<Command>) {

@@ -123,7 +123,28 @@ fn what_a_logarithmic_axis_cannot_show_is_explained() {
 #[test]
 fn a_picture_is_named_by_its_run_and_chart() {
     let model = fixture::run(true, 10);
-    assert_eq!(path(&model, None).to_str(), Some("digits-mlp-loss.svg"));
-    assert_eq!(path(&model, Some("a.png".into())).to_str(), Some("a.png"));
-    assert_eq!(path(&fixture::three(), None).to_str(), Some("runs-loss.svg"));
+    let path = |model, file: Option<&str>| path(model, file.map(str::to_owned));
+    assert_eq!(path(&model, None), Ok("digits-mlp-loss.svg".into()));
+    assert_eq!(path(&model, Some("a.png")), Ok("a.png".into()));
+    assert_eq!(path(&fixture::three(), None), Ok("runs-loss.svg".into()));
+}
+
+#[test]
+fn a_tilde_is_the_home_as_in_a_shell() {
+    let path = |typed: &str| with_home(typed, Some("/home/me".into()));
+    for (typed, found) in [
+        ("~/x.svg", "/home/me/x.svg"),
+        ("~", "/home/me"),
+        ("~//x.svg", "/home/me/x.svg"),
+        ("a~/x.svg", "a~/x.svg"),
+        ("./~/x.svg", "./~/x.svg"),
+        ("/tmp/~", "/tmp/~"),
+    ] {
+        assert_eq!(path(typed), Ok(found.into()), "{typed}");
+    }
+    let of_another = path("~you/x.svg").unwrap_err();
+    assert!(of_another.contains("`~you`") && of_another.contains("~/"), "{of_another}");
+    for home in [None, Some("".into())] {
+        assert!(with_home("~/x.svg", home).unwrap_err().contains("HOME"));
+    }
 }

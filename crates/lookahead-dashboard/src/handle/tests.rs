@@ -132,3 +132,64 @@ fn keys_get_through_a_flood_of_records() {
     let last_frame = dashboard.close(Duration::from_secs(10)).unwrap();
     assert!(last_frame.contains("training loss"), "{last_frame}");
 }
+
+/// The log of a resumed run comes first, whole, with a damaged line; then what was sent meanwhile, and nothing twice.
+#[test]
+fn the_past_of_a_resumed_run_comes_before_what_follows() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("events.jsonl");
+    let mut log = lookahead_run::EventLog::open(&path).unwrap();
+    log.append(&fixture::record(0.0, 0, Event::RunStarted(fixture::info()))).unwrap();
+    for number in 1..=20_000 {
+        log.buffer(&step(number)).unwrap();
+    }
+    log.write().unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let last = text.trim_end().rfind('\n').unwrap() + 1;
+    std::fs::write(&path, [&text[..last], "broken\n", &text[last..]].concat()).unwrap();
+
+    let (dashboard, mut channels, _last_frame) = channels();
+    dashboard.send_log(&path);
+    for number in 20_001..=20_100 {
+        dashboard.send(&step(number));
+    }
+    // The same events are appended to the log while it is being read.
+    let mut log = lookahead_run::EventLog::open(&path).unwrap();
+    log.append(&step(20_001)).unwrap();
+    let (mut steps, mut damaged) = (Vec::new(), 0);
+    while steps.last() != Some(&20_100) {
+        match channels.updates.next() {
+            Some((0, RunUpdate::Record(record))) => {
+                if let Event::Step(_) = record.event {
+                    steps.push(record.step);
+                }
+            }
+            Some((0, RunUpdate::Damaged { .. })) => damaged += 1,
+            Some((0, RunUpdate::Reading(..))) | None => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(steps, (1..=20_100).collect::<Vec<_>>());
+    assert_eq!(damaged, 1);
+    assert!(channels.updates.next().is_none() && channels.updates.is_empty());
+}
+
+#[test]
+fn the_last_frame_of_a_resumed_run_has_its_whole_curve() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("events.jsonl");
+    let mut log = lookahead_run::EventLog::open(&path).unwrap();
+    log.append(&fixture::record(0.0, 0, Event::RunStarted(fixture::info()))).unwrap();
+    for number in 1..=1500 {
+        log.buffer(&step(number)).unwrap();
+    }
+    log.write().unwrap();
+    let dashboard = dashboard(&Keys::default());
+    dashboard.send_log(&path);
+    dashboard.send(&fixture::record(2000.0, 1500, fixture::resumed(1500)));
+    dashboard.send(&step(1501));
+    let last_frame = dashboard.close(Duration::from_secs(10)).unwrap();
+    let axis = |line: &&str| line.contains(" 500 ") && line.contains(" 1,000 ");
+    assert!(last_frame.lines().any(|line| axis(&line)), "{last_frame}");
+    assert!(last_frame.contains("1,501 of 2,000"), "{last_frame}");
+}

@@ -11,12 +11,12 @@ fn event(key: Key) -> KeyEvent {
 
 /// The bindings of a place.
 fn bindings(place: Place) -> impl Iterator<Item = &'static Binding> {
-    KEYS.iter().filter(move |binding| [Anywhere, place].contains(&binding.place))
+    KEYS.iter().filter(move |binding| binding.place.includes(place))
 }
 
 #[test]
 fn every_key_of_the_table_has_its_binding() {
-    for place in [Charts, List] {
+    for place in [Charts, List, Table] {
         for binding in bindings(place) {
             for key in binding.keys {
                 let found = find(&event(*key), place).unwrap();
@@ -28,7 +28,7 @@ fn every_key_of_the_table_has_its_binding() {
 
 #[test]
 fn no_key_is_bound_twice_in_a_place() {
-    for place in [Charts, List] {
+    for place in [Charts, List, Table] {
         let keys: Vec<Key> = bindings(place).flat_map(|binding| binding.keys).copied().collect();
         for (index, key) in keys.iter().enumerate() {
             assert!(!keys[..index].contains(key), "{}", key.label());
@@ -40,7 +40,11 @@ fn no_key_is_bound_twice_in_a_place() {
 fn markdown() -> String {
     let mut text = String::from("| key | does |\n|---|---|\n");
     for binding in KEYS {
-        let place = if binding.place == List { " (in messages and help)" } else { "" };
+        let place = match binding.place {
+            List => " (in messages and help)",
+            Table => " (in the table of runs)",
+            _ => "",
+        };
         let keys = if binding.keys == DIGITS {
             "`1`…`9` `0`".to_owned()
         } else {

@@ -4,7 +4,7 @@ use crate::model::Model;
 use crate::model::dialogs::{MessageList, Overlay};
 
 /// Most lines by which the help is scrolled.
-const HELP: usize = 60;
+const HELP: usize = 90;
 
 /// Lines on a page of the list.
 pub(crate) fn page(model: &Model) -> isize {

@@ -1,18 +1,24 @@
 //! The mouse.
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
-use ratatui::layout::Position;
+use ratatui::layout::{Position, Rect};
 
 use super::cursor::{pan, put_cursor, zoom};
 use super::list::scroll;
+use super::table;
 use crate::message::Effect;
 use crate::model::Model;
 use crate::view::layout::{Layout, layout};
+use crate::view::table::row_at;
 use crate::viewport::ZOOM;
 
 pub(super) fn on_mouse(model: &mut Model, mouse: MouseEvent) -> Vec<Effect> {
     if matches!(mouse.kind, MouseEventKind::Down(_)) {
         model.dialogs.question = None;
+    }
+    if model.is_table_open() && model.dialogs.overlay.is_none() {
+        on_table(model, mouse);
+        return Vec::new();
     }
     let position = Position { x: mouse.column, y: mouse.row };
     let found: Layout = layout(model);
@@ -62,4 +68,21 @@ pub(super) fn on_mouse(model: &mut Model, mouse: MouseEvent) -> Vec<Effect> {
         _ => {}
     }
     Vec::new()
+}
+
+/// The wheel and a click select a run of the table.
+fn on_table(model: &mut Model, mouse: MouseEvent) {
+    let screen = Rect { x: 0, y: 0, width: model.size.0, height: model.size.1 };
+    match mouse.kind {
+        MouseEventKind::ScrollUp => table::select(model, -3),
+        MouseEventKind::ScrollDown => table::select(model, 3),
+        MouseEventKind::Down(_) => {
+            if let Some(table) = &mut model.table
+                && let Some(place) = row_at(table, screen, mouse.row)
+            {
+                table.select(place);
+            }
+        }
+        _ => {}
+    }
 }

@@ -4,8 +4,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::command::send;
 use super::cursor::put_cursor;
-use super::grid::filter;
 use super::list::search;
+use super::{grid, table};
 use crate::message::Effect;
 use crate::model::Model;
 use crate::model::dialogs::{MessageList, Overlay};
@@ -15,11 +15,29 @@ use crate::prompt::{self, Prompt, PromptCommand, Purpose};
 const RECALLED: usize = 100;
 
 pub(crate) fn on_key_in_prompt(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let effects = edit(model, key);
+    // The rows of the table follow each letter.
+    if let Some(prompt) = &model.dialogs.prompt
+        && prompt.purpose == Purpose::Filter
+        && model.is_table_open()
+    {
+        table::filter(model, &prompt.text.clone());
+    }
+    effects
+}
+
+fn edit(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let dialogs = &mut model.dialogs;
     let Some(prompt) = &mut dialogs.prompt else { return Vec::new() };
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
     match key.code {
-        KeyCode::Esc => dialogs.prompt = None,
+        KeyCode::Esc => {
+            let is_filter = prompt.purpose == Purpose::Filter;
+            dialogs.prompt = None;
+            if is_filter && model.is_table_open() {
+                table::filter(model, "");
+            }
+        }
         // A second Ctrl-C ends the program, from here as well.
         KeyCode::Char('c') if control => dialogs.prompt = None,
         KeyCode::Char('z') if control => model.exit.suspend = true,
@@ -33,6 +51,9 @@ pub(crate) fn on_key_in_prompt(model: &mut Model, key: KeyEvent) -> Vec<Effect> 
         KeyCode::Right => prompt.move_by(1),
         KeyCode::Home => prompt.move_by(isize::MIN + 1),
         KeyCode::End => prompt.move_by(isize::MAX),
+        KeyCode::Up | KeyCode::Down if prompt.purpose == Purpose::Filter => {
+            dialogs.prompt = None;
+        }
         KeyCode::Up => prompt.recall(true, &dialogs.entered),
         KeyCode::Down => prompt.recall(false, &dialogs.entered),
         KeyCode::Tab if prompt.purpose == Purpose::Command => prompt.complete(),
@@ -46,7 +67,11 @@ fn enter(model: &mut Model) -> Vec<Effect> {
     let Some(prompt) = model.dialogs.prompt.take() else { return Vec::new() };
     let text = prompt.text.trim().to_owned();
     if prompt.purpose == Purpose::Filter {
-        return filter(model, &text);
+        if model.is_table_open() {
+            table::filter(model, &text);
+            return Vec::new();
+        }
+        return grid::filter(model, &text);
     }
     if text.is_empty() {
         return Vec::new();

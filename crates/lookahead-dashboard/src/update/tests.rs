@@ -1,4 +1,5 @@
 mod navigation;
+mod table;
 
 use crossterm::event::{
     KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
@@ -10,6 +11,7 @@ use super::*;
 use crate::chart::Chart;
 use crate::fixture::{self, Session};
 use crate::model::dialogs::Overlay;
+use crate::run::RunState;
 use crate::run::connection::Control;
 use crate::run::pending::Transition;
 use crate::smoothing;
@@ -40,24 +42,6 @@ fn assert_state(session: &Session, pending: Option<Transition>, state: RunState)
 #[track_caller]
 fn assert_elapsed(session: &Session, seconds: f64, tolerance: f64) {
     assert!((session.elapsed() - seconds).abs() < tolerance, "{}", session.elapsed());
-}
-
-/// A run joins with the next number, before its first update.
-#[test]
-fn runs_join_and_the_oldest_finished_ones_are_hidden() {
-    let mut session = Session(fixture::three());
-    let joined = |index: usize| RunUpdate::Joined(format!("run {index}"));
-    session.tell(4, joined(4));
-    assert_eq!(session.runs.len(), 3);
-    for index in [0, 1, 2] {
-        let ended = Event::RunEnded(RunEnded::new(Status::Finished));
-        session.tell(index, RunUpdate::Record(Box::new(fixture::record(0.0, 1, ended))));
-    }
-    session.selected = 0;
-    (3..10).for_each(|index| session.tell(index, joined(index)));
-    let hidden: Vec<usize> = (0..10).filter(|index| session.runs[*index].hidden).collect();
-    assert_eq!(session.runs[9].name, "run 9");
-    assert_eq!(hidden, [1, 2], "not the selected one, which has finished too");
 }
 
 #[test]

@@ -12,13 +12,20 @@ use crate::run::pending::Transition;
 /// Draws the keys at the left, and pending commands at the right.
 pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = &model.theme;
-    let notice = notice(model);
+    let notice = if model.is_table_open() { String::new() } else { notice(model) };
     let right = area.right().saturating_sub(width(&notice) + 1).max(area.x + 1);
     let mut x = area.x + 1;
     // The last frame stays in the scrollback, and no key works there.
     if !model.closing {
         let keys = Rect { width: right.saturating_sub(area.x + 1), ..area };
-        for binding in KEYS.iter().filter(|binding| !binding.short.is_empty()) {
+        let is_table = model.is_table_open();
+        let (own, common): (Vec<_>, Vec<_>) =
+            KEYS.iter().partition(|binding| binding.is_of_table());
+        let all = own.into_iter().chain(common);
+        for binding in all.filter(|binding| !binding.short.is_empty()) {
+            if is_table != binding.is_of_table() && !binding.is_anywhere() {
+                continue;
+            }
             if binding.is_command && !model.run().accepts_commands() {
                 continue;
             }

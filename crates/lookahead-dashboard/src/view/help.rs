@@ -40,9 +40,13 @@ struct Entry {
 }
 
 /// The parts of the help with their titles.
-fn parts(model: &Model) -> [(&'static str, Vec<Row>); 4] {
+fn parts(model: &Model) -> [(&'static str, Vec<Row>); 5] {
     let theme = &model.theme;
     let strong = |key, text: &'static str| Row { key, text: text.into(), style: theme.strong };
+    let keys = |of_table| {
+        let of = KEYS.iter().filter(|binding| binding.is_of_table() == of_table);
+        of.map(|binding| strong(binding.label(), binding.help)).collect()
+    };
     let of_chart = |(key, chart): (char, Chart)| match chart {
         Chart::Scalar(index) => {
             let text = format!("{}: {}", safe(model.scalar_name(index)), chart.help());
@@ -65,7 +69,8 @@ fn parts(model: &Model) -> [(&'static str, Vec<Row>); 4] {
         ("┸", "A sync, if there is room to tell syncs apart.", theme.slow),
     ];
     [
-        ("Keys", KEYS.iter().map(|binding| strong(binding.label(), binding.help)).collect()),
+        ("Keys", keys(false)),
+        ("Keys in the table of runs", keys(true)),
         (
             "Signs",
             signs

@@ -27,6 +27,7 @@ mod runs;
 pub(crate) mod scale;
 mod stats;
 mod status_line;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
@@ -52,6 +53,11 @@ pub(crate) fn view(model: &Model, frame: &mut Frame) -> Scales {
 
 fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Scales {
     let panes = layout_in(model, area);
+    if let Some(table) = model.table.as_ref().filter(|table| table.is_open) {
+        table::draw(model, table, area, buffer);
+        draw_over(model, area, buffer);
+        return Scales::new();
+    }
     if !panes.line.is_empty() {
         status_line::draw(model, panes.line, !panes.chart.is_empty(), buffer);
     }
@@ -67,6 +73,12 @@ fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Scales {
     } else {
         draw_charts(model, &panes, buffer)
     };
+    draw_over(model, area, buffer);
+    scales
+}
+
+/// What covers the rest.
+fn draw_over(model: &Model, area: Rect, buffer: &mut Buffer) {
     match &model.dialogs.overlay {
         Some(Overlay::Help(from)) => help::draw(model, *from, area, buffer),
         Some(Overlay::Messages(list)) => messages::draw_all(model, list, area, buffer),
@@ -74,7 +86,6 @@ fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Scales {
     }
     notice::draw(model, area, buffer);
     prompt::draw(model, area, buffer);
-    scales
 }
 
 /// Draws the chart that the keys refer to, and the small ones below it.

@@ -15,6 +15,7 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     put(buffer, area, area.x, y, &" ".repeat(usize::from(area.width)), theme.plain);
     let (sign, hint) = match prompt.purpose {
         Purpose::Search => ("/", " words in messages"),
+        Purpose::Filter if model.is_table_open() => ("/", " part of a name or state, key=value"),
         Purpose::Filter => ("/", " words in the names of charts; none for all charts"),
         Purpose::Command => (
             ":",

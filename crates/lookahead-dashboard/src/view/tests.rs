@@ -7,6 +7,7 @@ mod metrics;
 mod plots;
 mod scalars;
 mod sizes;
+mod table;
 mod weights;
 
 use lookahead_run::event::{

@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crossterm::event::KeyCode;
-use lookahead_dashboard::{Offscreen, Options, ThemeName};
-use lookahead_run::log;
+use lookahead_dashboard::{Offscreen, Options, RunSource, ThemeName};
+use lookahead_run::{RunFolder, log};
 use screen::{DARK, LIGHT, screen_svg};
 
 /// With this in the environment the pictures are written instead of compared.
@@ -66,8 +66,36 @@ const PICTURES: [Picture; 9] = [
     },
 ];
 
+/// The runs in the picture of the table.
+const TABLE: [&str; 3] = ["lookahead", "sgd", "adam"];
+
+fn log_of(run: &str) -> PathBuf {
+    folder().join(format!("runs/{run}.jsonl"))
+}
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("pictures")
+}
+
+/// A table of the runs, as of a folder `checkpoints`.
+fn draw_table() -> String {
+    let temp = tempfile::tempdir().unwrap();
+    let runs = TABLE.map(|run| {
+        let folder = RunFolder::create(temp.path(), run).unwrap();
+        folder.write_config("").unwrap();
+        fs::copy(log_of(run), folder.events_path()).unwrap();
+        (run.to_owned(), folder.path().to_owned())
+    });
+    let options = Options { theme: ThemeName::Dark, ascii: false, mouse: false };
+    let find = Box::new(move || runs.to_vec());
+    let source = RunSource { title: "checkpoints".to_owned(), planned: None, find };
+    let mut dashboard = Offscreen::browse(source, &options, 120, 16);
+    dashboard.tick(dashboard.newest());
+    for key in [KeyCode::Char(' '), KeyCode::Char(' ')] {
+        assert!(!dashboard.press(key), "the key has an effect outside of the picture");
+    }
+    let (buffer, _) = dashboard.draw().unwrap();
+    screen_svg(&buffer, DARK, "lookahead watch checkpoints")
 }
 
 fn draw(picture: &Picture) -> String {
@@ -75,7 +103,7 @@ fn draw(picture: &Picture) -> String {
     let (width, height) = picture.size;
     let mut dashboard = Offscreen::new(picture.runs, &options, width, height);
     for (index, run) in picture.runs.iter().enumerate() {
-        let records = log::read(&folder().join(format!("runs/{run}.jsonl"))).unwrap();
+        let records = log::read(&log_of(run)).unwrap();
         let last = (records.last().unwrap().step as f64 * picture.part) as u64;
         records.into_iter().take_while(|r| r.step <= last).for_each(|r| dashboard.feed(index, r));
     }
@@ -94,9 +122,9 @@ fn draw(picture: &Picture) -> String {
 
 #[test]
 fn they_match_todays_dashboard() {
-    for picture in &PICTURES {
-        let path = folder().join(format!("{}.svg", picture.name));
-        let svg = draw(picture);
+    let pictures = PICTURES.iter().map(|picture| (picture.name, draw(picture)));
+    for (name, svg) in pictures.chain([("table", draw_table())]) {
+        let path = folder().join(format!("{name}.svg"));
         if std::env::var_os(WRITE).is_some() {
             fs::write(&path, svg).unwrap();
             continue;

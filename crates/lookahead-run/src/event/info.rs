@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Weights;
 use crate::format::{count, loss, percent, safe};
 
 /// What a run is: enough to draw its dashboard without reading anything else.
@@ -45,6 +46,28 @@ pub struct RunInfo {
     pub software: Software,
     /// The resolved configuration, every default written out.
     pub config: serde_json::Value,
+}
+
+impl RunInfo {
+    /// The metric by which the run's best model is chosen: that of its config, else the most important one, else the
+    /// loss.
+    pub fn best_by(&self) -> MetricInfo {
+        let by = self.config["train"]["best_by"].as_str().and_then(|name| self.task.metric(name));
+        by.or_else(|| self.task.metrics().into_iter().next()).unwrap_or_else(MetricInfo::loss)
+    }
+
+    /// The weights of its final model: the result of `[averaging]`, else the slow weights, else the fast ones of an
+    /// inner optimizer that trains alone.
+    pub fn final_weights(&self) -> Weights {
+        let averaging = self.config["averaging"]["kind"].as_str();
+        if averaging.is_some_and(|kind| kind != "none") {
+            Weights::Average
+        } else if self.lookahead.is_some() {
+            Weights::Slow
+        } else {
+            Weights::Fast
+        }
+    }
 }
 
 /// What is learned, and the metrics of an evaluation.

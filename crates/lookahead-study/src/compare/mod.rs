@@ -2,7 +2,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`settings`] | configurations as flat keys, and the names of what differs |
+//! | [`settings`](lookahead_run::settings) | configurations as flat keys, and the names of what differs |
 //! | [`statistics`] | means, spreads, paired differences, intervals |
 //! | [`stability`] | how quietly a run trained towards its end |
 //! | [`table`] | columns and rows for terminals, Markdown and CSV |
@@ -38,7 +38,6 @@ pub mod numbers;
 mod options;
 mod read;
 mod run;
-pub mod settings;
 pub mod stability;
 pub mod statistics;
 pub mod table;
@@ -47,6 +46,8 @@ mod tables;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+
+pub use lookahead_run::settings;
 
 pub use comparing::{compare, of_summaries};
 pub use comparison::{ComparedPoint, Comparison, Group};

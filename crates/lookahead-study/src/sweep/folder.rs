@@ -10,6 +10,8 @@ use lookahead_run::folder::fault_of_name;
 use lookahead_run::is_unsupported;
 
 use super::error::{At, SweepError};
+use super::file::SweepFile;
+use super::points::expand;
 
 const COPY: &str = "sweep.toml";
 const RUNS: &str = "runs";
@@ -67,6 +69,12 @@ impl SweepFolder {
             fs::create_dir_all(&inner).at("make the folder", &inner)?;
         }
         Ok(SweepFolder::at(path))
+    }
+
+    /// How many runs it will have; `None` if the copy of its file can't be read.
+    pub fn planned(&self) -> Option<usize> {
+        let file = SweepFile::read(&self.path.join(COPY)).ok()?;
+        expand(&file).ok().map(|points| points.len())
     }
 
     /// Its path.

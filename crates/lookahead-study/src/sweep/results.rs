@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lookahead_run::event::{Evaluation, MetricInfo, Split, Weights};
+use lookahead_run::event::{Evaluation, MetricInfo, Split};
 use lookahead_run::open_plain;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value as Json;
@@ -88,14 +88,7 @@ impl Numbers {
 /// of the result of `[averaging]`, else of φ, else of θ if the inner optimizer trained alone. The first of several that are equal.
 fn best(summary: &Summary) -> Option<Best> {
     let info = &summary.info;
-    let averages = info.config["averaging"]["kind"].as_str().is_some_and(|kind| kind != "none");
-    let final_weights = if averages {
-        Weights::Average
-    } else if info.lookahead.is_some() {
-        Weights::Slow
-    } else {
-        Weights::Fast
-    };
+    let final_weights = info.final_weights();
     let by = info.config["train"]["best_by"].as_str().and_then(|name| info.task.metric(name));
     let by = by.unwrap_or_else(MetricInfo::accuracy);
     let is_meant =

@@ -89,7 +89,8 @@ pub(super) fn run_or_sweep(typed: &Path) -> Result<PathBuf, UsageError> {
     existing(typed, is_run_or_sweep).map_or_else(|| or_missing(typed, is_run_or_sweep), Ok)
 }
 
-/// The folders of runs and of sweeps, some of which may begin later; by default that of the latest.
+/// The folders of runs and of sweeps, some of which may begin later, or folders of them; by default that of the latest
+/// run or sweep.
 ///
 /// # Errors
 /// If none was named and there is none.
@@ -104,7 +105,8 @@ pub(super) fn present_or_future(typed: &[PathBuf]) -> Result<Vec<PathBuf>, Usage
             let is_awaited = is_name && !typed.exists() && Path::new(RUNS).is_dir();
             if is_awaited { Path::new(RUNS).join(typed) } else { typed.clone() }
         };
-        existing(typed, is_run_or_sweep).unwrap_or_else(future)
+        let found = existing(typed, is_run_or_sweep).or_else(|| existing(typed, has_runs));
+        found.unwrap_or_else(future)
     };
     Ok(typed.iter().map(place).collect())
 }
@@ -155,7 +157,13 @@ fn written_in_sweep(folder: &Path) -> Option<SystemTime> {
         .max()
 }
 
-fn is_run(path: &Path) -> bool {
+/// Whether a run or a sweep is in a folder that is neither.
+pub(super) fn has_runs(folder: &Path) -> bool {
+    let entries = || fs::read_dir(folder).into_iter().flatten().flatten();
+    !is_run_or_sweep(folder) && entries().any(|entry| is_run_or_sweep(&entry.path()))
+}
+
+pub(super) fn is_run(path: &Path) -> bool {
     RunFolder::open(path).is_ok()
 }
 

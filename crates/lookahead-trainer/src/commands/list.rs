@@ -1,15 +1,13 @@
 //! `lookahead list`: runs and sweeps with their state.
 
-mod glance;
 mod table;
 
 use std::path::{Path, PathBuf};
 
-use lookahead_run::{RunFolder, program_name};
+use lookahead_run::{Glance, RunFolder, program_name};
 use lookahead_study::sweep::SweepFolder;
 use serde::Serialize;
 
-use self::glance::RunRow;
 use super::find;
 use super::remote::Address;
 use crate::cli;
@@ -60,6 +58,14 @@ enum Row {
 }
 
 #[derive(Debug, Serialize)]
+struct RunRow {
+    /// As it can be typed for a command.
+    name: String,
+    #[serde(flatten)]
+    glance: Box<Glance>,
+}
+
+#[derive(Debug, Serialize)]
 struct SweepRow {
     /// As it can be typed for a command.
     name: String,
@@ -81,7 +87,7 @@ impl Row {
 
     fn last_event(&self) -> Option<f64> {
         match self {
-            Row::Run(run) => run.last_event,
+            Row::Run(run) => run.glance.last_event,
             Row::Sweep(sweep) => sweep.last_event,
         }
     }
@@ -129,7 +135,7 @@ fn rows_of(folder: &Path) -> Vec<Row> {
     let row = |path: &PathBuf| {
         let name = path.strip_prefix(find::RUNS).unwrap_or(path).display().to_string();
         match (RunFolder::open(path), SweepFolder::open(path)) {
-            (Ok(run), _) => Some(Row::Run(RunRow::read(name, &run))),
+            (Ok(run), _) => Some(Row::Run(RunRow { name, glance: Box::new(Glance::read(&run)) })),
             (_, Some(sweep)) => Some(Row::Sweep(SweepRow::new(name, &sweep))),
             // It was removed meanwhile.
             _ => None,

@@ -142,6 +142,7 @@ pub(super) fn continue_run(
     checkpoints.clear_leftovers()?;
     checkpoints.abandon_after(step)?;
     hooks.events.observer.rewind_log(step)?;
+    hooks.events.observer.show_past(folder);
     let info = training.info(folder.name());
     let has_changed = !changes.is_empty() || outdated;
     let resumed = Resumed { checkpoint: checkpoint.name(), changes, info };

@@ -6,10 +6,10 @@ use lookahead_run::status::{State, Status};
 use lookahead_run::{Error, RunFolder, RunLock, RunSummary, Writer, control, program_name};
 use serde::Serialize;
 
-use super::end::End;
 use super::selection::other_program;
 use crate::console::print_line;
 use crate::hints;
+use lookahead_run::glance::End;
 
 /// Prints the state of a run: its own answer, or else what its folder shows.
 ///

@@ -1,6 +1,7 @@
 //! `lookahead watch`: the dashboard on runs of other processes.
 
 mod lines;
+mod source;
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
@@ -9,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use lookahead_dashboard::{RemoteError, RemoteRun, WatchedRun};
+use lookahead_dashboard::{RemoteRun, WatchedRun};
 use lookahead_run::{RunFolder, program_name};
 use lookahead_study::sweep::{SweepFolder, latest};
 
@@ -19,58 +20,98 @@ use crate::cli;
 use crate::console::eprint_line;
 use crate::usage::UsageError;
 
-/// The number of runs of a sweep shown from the start, so that their curves can be distinguished.
+/// The number of runs of a sweep whose lines are printed from the start.
 const MOST: usize = 8;
 /// The interval in which new runs of a sweep are looked for.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Shows runs until the user quits or, on a terminal that can only show lines, until they end.
+/// Shows runs, or a table of those in folders and sweeps, until the user quits or, on a terminal that can only show lines,
+/// until they end.
 ///
 /// # Errors
-/// If a folder is neither a run's nor a sweep's, another machine can't be reached, or there is no terminal to draw on.
+/// If a path is neither a run's nor a sweep's, nor has any in it, another machine can't be reached, or there is no terminal
+/// to draw on.
 pub fn watch(arguments: &cli::Watch) -> anyhow::Result<()> {
-    let (mut runs, mut sweeps) = (Vec::new(), Vec::new());
     let places = places(&arguments.runs)?;
-    let instead = places.first().map(instead).unwrap_or_default();
-    for place in places {
-        match place {
-            Place::Remote(address) => runs.push(Run::Remote(address)),
-            Place::Here(path) => match SweepFolder::open(&path) {
-                Some(folder) => {
-                    let (sweep, first) = Sweep::new(&folder)?;
-                    sweeps.push(sweep);
-                    runs.extend(first.into_iter().map(Run::Here));
-                }
-                None => runs.push(Run::Here(RunFolder::open_or_await(&path)?)),
-            },
-        }
-    }
+    let here = |place: &Place| match place {
+        Place::Here(path) => Some(path.clone()),
+        Place::Remote(_) => None,
+    };
+    let paths: Vec<PathBuf> = places.iter().filter_map(here).collect();
+    let is_several = |path: &PathBuf| SweepFolder::open(path).is_some() || find::has_runs(path);
+    let several = paths.iter().find(|path| is_several(path));
     if !std::io::stdout().is_terminal() {
         let program = program_name();
+        let instead = match (&places[0], several) {
+            (Place::Remote(address), _) => format!("Use `{}`.", address.there("ctl", "status")),
+            (Place::Here(_), Some(path)) => format!("Use `{program} list {}`.", path.display()),
+            (Place::Here(path), None) => {
+                RunFolder::open_or_await(path)?;
+                let path = path.display();
+                format!("Use `{program} ctl {path} status`, or read {path}/events.jsonl.")
+            }
+        };
         return Err(UsageError::new(format!(
             "`{program} watch` needs a terminal, but standard output is not one. {instead}"
         ))
         .into());
     }
+    if let Some(path) = several.filter(|_| paths.len() < places.len()) {
+        return Err(UsageError::new(format!(
+            "`{}` holds several runs, and a table has only runs of this machine. Name its runs one by one, or watch the \
+             two apart.",
+            path.display()
+        ))
+        .into());
+    }
+    let reason = lookahead_dashboard::incapable_terminal();
+    match (reason, several) {
+        (Some(reason), _) => as_lines(places, &reason),
+        (None, Some(_)) => {
+            let source = source::of(&paths);
+            Ok(lookahead_dashboard::browse(source, arguments.look.options())?)
+        }
+        (None, None) => {
+            let program = arguments.remote_program.as_deref().unwrap_or(program_name());
+            let runs = places.into_iter().map(|place| place.open(program));
+            let runs = runs.collect::<anyhow::Result<_>>()?;
+            Ok(lookahead_dashboard::watch(runs, arguments.look.options())?)
+        }
+    }
+}
+
+/// Prints the events as lines, since the terminal can't draw for this reason.
+fn as_lines(places: Vec<Place>, reason: &str) -> anyhow::Result<()> {
+    let (mut runs, mut sweeps) = (Vec::new(), Vec::new());
+    for place in places {
+        let path = match place {
+            Place::Here(path) => path,
+            Place::Remote(address) => return Err(address.not_as_lines(reason).into()),
+        };
+        match SweepFolder::open(&path) {
+            Some(folder) => {
+                let (sweep, first) = Sweep::new(&folder)?;
+                sweeps.push(sweep);
+                runs.extend(first);
+            }
+            None if find::has_runs(&path) => {
+                return Err(UsageError::new(format!(
+                    "A table of runs needs a terminal that can draw, but {reason}. Use `{} list {}`.",
+                    program_name(),
+                    path.display()
+                ))
+                .into());
+            }
+            None => runs.push(RunFolder::open_or_await(&path)?),
+        }
+    }
     let later = (!sweeps.is_empty()).then(|| newcomers(sweeps)).transpose()?;
     if let (true, Some(later)) = (runs.is_empty(), &later) {
         eprint_line("No run has started yet. Waiting for the first one.");
-        runs.extend(later.recv().map(Run::Here));
+        runs.extend(later.recv());
     }
-    if let Some(reason) = lookahead_dashboard::incapable_terminal() {
-        let mut folders = Vec::new();
-        for run in runs {
-            match run {
-                Run::Here(folder) => folders.push(folder),
-                Run::Remote(address) => return Err(address.not_as_lines(&reason).into()),
-            }
-        }
-        eprint_line(format_args!("Note: {reason}. Showing lines instead of the dashboard."));
-        return lines::watch(&folders, later);
-    }
-    let program = arguments.remote_program.as_deref().unwrap_or(program_name());
-    let connected = runs.into_iter().map(|run| run.connect(program)).collect::<Result<_, _>>()?;
-    Ok(lookahead_dashboard::watch(connected, later, arguments.look.options())?)
+    eprint_line(format_args!("Note: {reason}. Showing lines instead of the dashboard."));
+    lines::watch(&runs, later)
 }
 
 /// What was typed.
@@ -98,37 +139,17 @@ fn places(typed: &[PathBuf]) -> Result<Vec<Place>, UsageError> {
     Ok(places)
 }
 
-/// A run that is to be watched.
-enum Run {
-    Here(RunFolder),
-    Remote(Address),
-}
-
-impl Run {
-    fn connect(self, program: &str) -> Result<WatchedRun, RemoteError> {
+impl Place {
+    /// The run, with a connection to its machine if it is on another one.
+    fn open(self, program: &str) -> anyhow::Result<WatchedRun> {
         Ok(match self {
-            Run::Here(folder) => WatchedRun::Here(folder),
-            Run::Remote(address) => {
+            Place::Here(path) => WatchedRun::Here(RunFolder::open_or_await(&path)?),
+            Place::Remote(address) => {
                 eprint_line(format_args!("Connecting to {}…", address.host));
                 let (name, command) = (address.to_string(), address.relay(program));
                 WatchedRun::Remote(RemoteRun::connect(&name, &address.host, &command)?)
             }
         })
-    }
-}
-
-/// What to use instead of the dashboard in a script.
-fn instead(place: &Place) -> String {
-    let program = program_name();
-    match place {
-        Place::Remote(address) => format!("Use `{}`.", address.there("ctl", "status")),
-        Place::Here(path) if SweepFolder::open(path).is_some() => {
-            format!("Use `{program} list {}`.", path.display())
-        }
-        Place::Here(path) => {
-            let path = path.display();
-            format!("Use `{program} ctl {path} status`, or read {path}/events.jsonl.")
-        }
     }
 }
 

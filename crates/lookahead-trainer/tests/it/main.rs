@@ -8,6 +8,7 @@ mod arrays;
 mod averaging;
 mod background;
 mod bad_input;
+mod browsing;
 mod clipping;
 mod common;
 mod comparing;

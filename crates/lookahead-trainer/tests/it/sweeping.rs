@@ -362,12 +362,19 @@ fn a_watcher_sees_the_runs_of_a_sweep_as_they_begin() {
     let mut watcher = Terminal::start(&sandbox, SIZE, &["watch", "out/sweep"], &[]);
     watcher.wait_for("the first run", |text| text.contains("lr0.05-s0"));
     succeeded(sandbox.lookahead(&["ctl", "out/sweep/runs/lr0.05-s0", "stop"]));
-    let both = |text: &str| text.contains("2 runs") && text.contains("lr0.05-s1");
+    let both = |text: &str| {
+        let is_there =
+            |run| text.lines().any(|line| line.contains(run) && line.contains("running"));
+        text.contains("0 of 4 runs finished") && is_there("lr0.05-s1")
+    };
     watcher.wait_for("the second run", both);
+    watcher.press("\r");
+    watcher.wait_for("the charts of the latest run", |text| text.contains("TRAINING"));
+    watcher.press("\x1b");
     signal(&child, "TERM");
     let output = succeeded(child.wait_with_output().unwrap());
     assert!(stderr(&output).contains("was stopped, but not by this sweep"), "{}", stderr(&output));
-    watcher.wait_for("the end", |text| text.matches("stopped").count() >= 2);
+    watcher.wait_for("the end", |text| text.contains("2 stopped"));
     watcher.press("q");
     assert_eq!(watcher.end(), 0);
 }

@@ -1,4 +1,4 @@
-use lookahead_run::event::{Task, TaskInfo};
+use lookahead_run::event::{Task, TaskInfo, Weights};
 use serde_json::json;
 
 use super::*;

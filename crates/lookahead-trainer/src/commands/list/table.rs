@@ -1,11 +1,11 @@
 //! The list as a table.
 
-use lookahead_run::event::{MetricInfo, Reason, unix_time};
+use lookahead_run::Glance;
+use lookahead_run::event::{MetricInfo, unix_time};
 use lookahead_run::format::{self, ago, count};
+use lookahead_run::glance::Evaluated;
 
-use super::super::end::End;
-use super::glance::{Evaluated, RunRow, RunState};
-use super::{Row, SweepRow};
+use super::{Row, RunRow, SweepRow};
 
 /// A row below the heads for each.
 pub(super) fn text(rows: &[Row]) -> String {
@@ -29,9 +29,9 @@ pub(super) fn text(rows: &[Row]) -> String {
 fn cells(row: &Row, now: f64) -> [String; 5] {
     let ago = row.last_event().map(|time| ago(now - time)).unwrap_or_default();
     match row {
-        Row::Run(run) => [
-            run.name.clone(),
-            state(run).to_owned(),
+        Row::Run(RunRow { name, glance: run }) => [
+            name.clone(),
+            run.state.label(run.reason).to_owned(),
             step(run),
             run.evaluation.as_ref().map_or_else(|| logged(run), evaluation),
             ago,
@@ -46,30 +46,15 @@ fn cells(row: &Row, now: f64) -> [String; 5] {
     }
 }
 
-fn state(run: &RunRow) -> &'static str {
-    match run.state {
-        RunState::Running | RunState::Ended(End::Deaf) => "running",
-        RunState::Paused => "paused",
-        RunState::Ended(End::Finished) if run.reason == Some(Reason::EarlyStopping) => {
-            "stopped early"
-        }
-        RunState::Ended(End::Finished) => "finished",
-        RunState::Ended(End::Stopped) => "stopped",
-        RunState::Ended(End::Failed) => "failed",
-        RunState::Ended(End::Crashed) => "crashed",
-        RunState::Ended(End::Elsewhere) => "elsewhere",
-    }
-}
-
-fn step(run: &RunRow) -> String {
+fn step(run: &Glance) -> String {
     let of =
         run.total_steps.filter(|total| *total > 0).map(|total| format!(" of {}", count(total)));
     count(run.step) + &of.unwrap_or_default()
 }
 
 /// The loss and the most important number of a recorded run.
-fn logged(run: &RunRow) -> String {
-    let first = run.metrics.first().cloned();
+fn logged(run: &Glance) -> String {
+    let first = run.metrics().into_iter().next();
     let shown = [Some(MetricInfo::loss()), first].into_iter().flatten();
     let written = shown.filter_map(|metric| {
         let value = run.logged.get(&metric.name)?;

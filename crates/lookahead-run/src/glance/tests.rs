@@ -35,8 +35,8 @@ fn line(step: u64, event: &str) -> String {
     format!(r#"{{"time":{step}.0,"step":{step},"event":{event}}}"#)
 }
 
-fn read(folder: &RunFolder) -> RunRow {
-    RunRow::read("run".to_owned(), folder)
+fn read(folder: &RunFolder) -> Glance {
+    Glance::read(folder)
 }
 
 #[test]
@@ -68,11 +68,14 @@ fn of_a_long_log_the_ends_are_read() {
         .chain([ended]);
     let (_temp, folder) = run("[train]\nepochs = 3000\n", log);
     assert!(folder.events_path().metadata().unwrap().len() > 8 * FIRST);
-    let glance = Glance::read(&folder);
-    assert!(!glance.has_start && glance.log.events < 10_000, "{}", glance.log.events);
+    let ends = Ends::read(&folder, MOST);
+    assert!(!ends.has_start && ends.log.events < 10_000, "{}", ends.log.events);
     let row = read(&folder);
     assert_eq!((row.state, row.step), (RunState::Ended(End::Finished), 30_000));
     assert_eq!(row.evaluation.unwrap().step, 28_000);
+    let ends = Glance::read_ends(&folder);
+    assert_eq!((ends.step, ends.loss), (30_000, Some(0.5)));
+    assert!(ends.evaluation.is_none(), "it is further back");
     // A resume raised it, in the part that was not read.
     assert_eq!(row.total_steps, Some(30_000));
 }
@@ -82,7 +85,16 @@ fn a_run_without_a_log_or_with_a_damaged_one_has_what_is_known() {
     let (_temp, folder) = run("", [START.to_owned(), evaluation(4, "slow", 0.25), "{}".to_owned()]);
     let row = read(&folder);
     assert_eq!((row.state, row.step), (RunState::Ended(End::Crashed), 4));
+    assert_eq!(row.fault, None);
     std::fs::remove_file(folder.events_path()).unwrap();
     let row = read(&folder);
     assert_eq!((row.state, row.step, row.total_steps), (RunState::Ended(End::Crashed), 0, None));
+    assert_eq!(row.fault, None);
+    for text in ["{}\n", "not an event\n{}\n"] {
+        std::fs::write(folder.events_path(), text).unwrap();
+        assert!(read(&folder).fault.unwrap().contains("events.jsonl"));
+    }
+    std::fs::remove_file(folder.events_path()).unwrap();
+    std::fs::create_dir(folder.events_path()).unwrap();
+    assert!(read(&folder).fault.is_some());
 }

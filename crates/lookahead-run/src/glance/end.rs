@@ -1,14 +1,15 @@
 //! How a run ended, by its folder alone.
 
-use lookahead_run::event::{Status, unix_time};
-use lookahead_run::folder::SILENCE_ELSEWHERE;
-use lookahead_run::{RunSummary, Writer};
 use serde::Serialize;
+
+use crate::event::{Status, unix_time};
+use crate::folder::{SILENCE_ELSEWHERE, Writer};
+use crate::summary::RunSummary;
 
 /// The state of a run that does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum End {
+pub enum End {
     /// It reached its last step.
     Finished,
     /// It was stopped on request.
@@ -26,7 +27,7 @@ pub(super) enum End {
 
 impl End {
     /// That of a run with this writer and this log.
-    pub(super) fn of(writer: Writer, log: &RunSummary) -> End {
+    pub fn of(writer: Writer, log: &RunSummary) -> End {
         let silence = unix_time() - log.last_time.unwrap_or(0.0);
         let end = log.ended().filter(|_| writer != Writer::Alive);
         match end.map(|end| end.status) {

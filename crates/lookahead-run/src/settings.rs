@@ -27,8 +27,15 @@ pub fn matters(key: &str) -> bool {
     !(exactly.contains(&key) || sections.iter().any(|section| key.starts_with(section)))
 }
 
-/// All keys of a configuration that matter.
-pub(super) fn flat(config: &Value) -> Settings {
+/// All keys of a configuration that [matter](matters).
+pub fn flat(config: &Value) -> Settings {
+    let mut settings = all(config);
+    settings.retain(|key, _| matters(key));
+    settings
+}
+
+/// All keys of a configuration.
+pub fn all(config: &Value) -> Settings {
     fn collect(prefix: &str, value: &Value, settings: &mut Settings) {
         match value {
             Value::Object(entries) => {
@@ -38,8 +45,7 @@ pub(super) fn flat(config: &Value) -> Settings {
                 }
             }
             Value::Null => {}
-            value if matters(prefix) => drop(settings.insert(prefix.to_owned(), value.clone())),
-            _ => {}
+            value => drop(settings.insert(prefix.to_owned(), value.clone())),
         }
     }
     let mut settings = Settings::new();
@@ -48,7 +54,7 @@ pub(super) fn flat(config: &Value) -> Settings {
 }
 
 /// Adds a key for each section that some have and others lack.
-pub(super) fn add_sections(all: &mut [Settings]) {
+pub fn add_sections(all: &mut [Settings]) {
     fn sections(settings: &Settings) -> BTreeSet<String> {
         let sections = settings.keys().filter_map(|key| key.split_once('.'));
         sections.map(|(section, _)| section.to_owned()).collect()
@@ -67,7 +73,7 @@ pub(super) fn add_sections(all: &mut [Settings]) {
 
 /// The keys in which they differ. One that only some have, like a momentum of one kind of
 /// optimizer, counts if it differs among these, or if two of them differ in nothing else.
-pub(super) fn differing(all: &[&Settings]) -> Vec<String> {
+pub fn differing(all: &[&Settings]) -> Vec<String> {
     let keys: BTreeSet<&String> = all.iter().flat_map(|settings| settings.keys()).collect();
     let (mut differing, mut partial) = (Vec::new(), Vec::new());
     for key in keys {
@@ -100,7 +106,7 @@ fn code(settings: &Settings, keys: &[String]) -> String {
 
 /// `optimizer.kind=adam lookahead.k=5`: the values of these keys. A section that is
 /// there is left out if one of its keys is named.
-pub(super) fn label(settings: &Settings, keys: &[String]) -> String {
+pub fn label(settings: &Settings, keys: &[String]) -> String {
     let mut words = Vec::new();
     for key in keys {
         let Some(value) = settings.get(key) else { continue };
@@ -116,7 +122,7 @@ pub(super) fn label(settings: &Settings, keys: &[String]) -> String {
 }
 
 /// A value as on the command line.
-pub(super) fn written(value: &Value) -> String {
+pub fn written(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         // 1.0 is printed as 1.
@@ -129,7 +135,7 @@ pub(super) fn written(value: &Value) -> String {
 }
 
 /// Numbers by size, `false` before `true`, all else by its text; what lacks a key comes first.
-pub(super) fn order(a: &Settings, b: &Settings, keys: &[String]) -> Ordering {
+pub fn order(a: &Settings, b: &Settings, keys: &[String]) -> Ordering {
     let one = |a: &Value, b: &Value| match (a.as_f64(), b.as_f64()) {
         (Some(a), Some(b)) => a.total_cmp(&b),
         _ => written(a).cmp(&written(b)),
