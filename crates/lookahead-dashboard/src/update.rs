@@ -29,8 +29,8 @@ use crate::message::{Effect, Message, RunUpdate};
 use crate::messages::Severity;
 use crate::model::Model;
 use crate::model::dialogs::Dialogs;
+use crate::run::Run;
 use crate::run::connection::Lost;
-use crate::run::{Run, RunState};
 
 /// Changes the model and nothing else; returns what to do outside of it.
 pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {

@@ -4,6 +4,7 @@ use crate::chart::Chart;
 use crate::message::Effect;
 use crate::model::Model;
 use crate::model::chart_view::ChartView;
+use crate::model::scalar_names::ScalarNames;
 use crate::model::table::{Diff, Table};
 use crate::prompt::{Prompt, Purpose};
 use crate::run::Run;
@@ -127,7 +128,7 @@ pub(crate) fn open(model: &mut Model) -> Vec<Effect> {
     let runs: Vec<Run> = names.map(|name| Run::new(&name)).collect();
     table.opened.clone_from(&chosen);
     (model.runs, model.selected) = (runs, 0);
-    model.scalar_names.clear();
+    model.scalar_names = ScalarNames::default();
     // How the user looks at charts stays, except for what belongs to the runs before.
     let old = std::mem::take(&mut model.view);
     let chart = match old.chart {
