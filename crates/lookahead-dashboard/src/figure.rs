@@ -110,8 +110,9 @@ fn heat_panel(model: &Model, chart: Chart) -> Panel {
         let value = value.unwrap_or(f64::NAN);
         Cell { value: if log { value.log10() } else { value }, text: String::new() }
     };
-    let name = |column: usize| match column % 10 {
-        0 => format::significant(span.position(column, count), 4),
+    let name = |column: usize| match (column % 10, axis) {
+        (0, Axis::Step) => format::count(span.position(column, count).round() as u64),
+        (0, _) => format::significant(span.position(column, count), 4),
         _ => String::new(),
     };
     let all = run.layers.names().len();

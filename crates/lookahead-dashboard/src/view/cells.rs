@@ -57,3 +57,15 @@ pub(super) fn put_lines_up(
 pub(super) fn width(text: &str) -> u16 {
     u16::try_from(Span::raw(text).width()).unwrap_or(u16::MAX)
 }
+
+/// A name in so many columns. Names that begin alike differ at their ends.
+pub(super) fn cut(name: &str, room: u16) -> String {
+    if width(name) <= room {
+        return name.to_owned();
+    }
+    let mut end = name;
+    while width(end) + 1 > room && !end.is_empty() {
+        end = &end[end.chars().next().map_or(0, char::len_utf8)..];
+    }
+    format!("…{end}")
+}

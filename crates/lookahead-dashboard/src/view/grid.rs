@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 use ratatui::widgets::{BorderType, Widget};
 
-use super::cells::{block, put, put_centered, width};
+use super::cells::{block, cut, put, put_centered, width};
 use super::chart::{self, draw_lines};
 use super::grid_page::GridPage;
 use super::layout::inner;
@@ -97,16 +97,4 @@ fn draw_cell(model: &Model, chart: Chart, area: Rect, buffer: &mut Buffer) -> Op
         cursor::draw_line(model, step, plot, buffer);
     }
     Some(scale)
-}
-
-/// The title in so many columns. Names that begin alike differ at their ends.
-fn cut(title: &str, room: u16) -> String {
-    if width(title) <= room {
-        return title.to_owned();
-    }
-    let mut end = title;
-    while width(end) + 1 > room && !end.is_empty() {
-        end = &end[end.chars().next().map_or(0, char::len_utf8)..];
-    }
-    format!("…{end}")
 }

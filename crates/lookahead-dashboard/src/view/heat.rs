@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
-use super::cells::{put, put_centered, width};
+use super::cells::{cut, put, put_centered, width};
 use super::cursor;
 use super::layout::{MARGIN, names_margin};
 use super::plot::{Plot, area_of_lines};
@@ -63,7 +63,8 @@ pub(super) fn draw(model: &Model, chart: Chart, area: Rect, buffer: &mut Buffer)
         let value = row.value.map(written).unwrap_or_default();
         let x = plot.x.saturating_sub(1 + width(&value)).max(area.x);
         put(buffer, area, x, top, &value, theme.plain);
-        put(buffer, area, plot.right() + 1, top, &row.name, theme.dim);
+        let name = cut(&row.name, area.right().saturating_sub(plot.right() + 1));
+        put(buffer, area, plot.right() + 1, top, &name, theme.dim);
     }
     let scale = ScaleOptions::default().scale(None);
     let outside = Rect { width: (MARGIN + plot.width).min(below.width), ..below };
@@ -86,12 +87,16 @@ fn draw_colors(model: &Model, colors: &Colors, rows: usize, area: Rect, buffer: 
     x = put(buffer, area, x + 1, area.y, &written(colors.greatest), theme.plain) + 2;
     let layers = model.run().layers.names().len();
     let plural = if layers == 1 { "layer" } else { "layers" };
-    let mut text = format!("{layers} {plural}");
+    let mut texts = vec![format!("{layers} {plural}")];
     if layers > rows {
-        text += &format!(" in {rows} rows, means of neighbours");
+        let full = format!("{layers} {plural} in {rows} rows, means of neighbours");
+        let shorter = format!("{layers} {plural} in {rows} rows");
+        texts = vec![full, shorter, format!("{layers} in {rows} rows")];
     }
     if model.runs.len() > 1 {
-        text += &format!(" of {}", model.run().name);
+        texts.iter_mut().for_each(|text| *text += &format!(" of {}", model.run().name));
     }
-    put(buffer, area, x, area.y, &text, theme.dim);
+    let room = area.right().saturating_sub(x);
+    let text = texts.iter().find(|text| width(text) <= room).or(texts.last());
+    put(buffer, area, x, area.y, text.map_or("", String::as_str), theme.dim);
 }

@@ -70,7 +70,7 @@ pub(crate) fn names_margin(model: &Model, chart: Chart, columns: u16) -> u16 {
     let names = model.run().layers.names().iter();
     let longest = names.map(|name| name.chars().count()).max().unwrap_or(0);
     // A blank before them, and how many share a row.
-    (longest.min(usize::from(u16::MAX - 6)) as u16 + 6).min(columns / 4)
+    (longest.min(usize::from(u16::MAX - 6)) as u16 + 6).min(columns / 3)
 }
 
 /// An area without its frame.

@@ -78,6 +78,20 @@ fn measured_norms_are_in_the_log_even_if_they_are_not_finite() {
 }
 
 #[test]
+fn layers_have_their_norms_in_order_even_if_they_are_not_finite() {
+    let layers = Layers {
+        sync: 3,
+        names: vec!["out".into(), "conv".into()],
+        distance: vec![1.5, f64::INFINITY],
+        gradient_norm: vec![0.25, 2.0],
+    };
+    let line = written(&Event::Layers(layers.clone()));
+    assert_eq!(line["names"], json!(["out", "conv"]));
+    assert_eq!(line["distance"], json!([1.5, "Infinity"]));
+    assert_eq!(read(line), Event::Layers(layers));
+}
+
+#[test]
 fn changes_of_settings_have_their_values() {
     let changes = json!({"optimizer.lr": 0.01, "lookahead.k": 10, "later": {"a": [null]}});
     let changed = Event::Changed(Changed { changes: changes.as_object().unwrap().clone() });

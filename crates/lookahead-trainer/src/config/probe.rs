@@ -16,7 +16,6 @@ pub struct ProbeConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<usize>,
     /// Whether a probe also measures the distance and the gradient of each layer.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub layers: bool,
 }
 

@@ -53,7 +53,7 @@ fn layers_have_colours_and_a_cell_in_the_grid() {
     assert_eq!(color(plot.x, first), Color::Reset, "there was no probe yet");
     session.press("g");
     let screen = shown(&session, 120, 36);
-    assert_shows(&screen, &["distance of layers", "6 layers"]);
+    assert_shows(&screen, &["distance of layers", "6 in 5 rows"]);
     session.press("\t");
     assert_eq!(session.charts().len(), 12);
 }

@@ -69,7 +69,7 @@ fn evaluations_and_probes_are_in_inference_mode_and_their_data_are_not() {
         validation: Arc::new(Three),
         test: Arc::new(Three),
     };
-    let config = ProbeConfig { every_syncs: Some(1), samples: None };
+    let config = ProbeConfig { every_syncs: Some(1), ..ProbeConfig::default() };
     let probe = ProbeBatch::new(&config, &data, Device::Cpu).unwrap();
     let loss = probe.loss(&objective, &model).unwrap();
     assert_eq!(count.get(), 3);
