@@ -62,7 +62,7 @@ pub fn watch(arguments: &cli::Watch) -> anyhow::Result<()> {
         for run in runs {
             match run {
                 Run::Here(folder) => folders.push(folder),
-                Run::Remote(address) => return Err(address.not_as_lines(&reason).into()),
+                Run::Remote(address) => return Err(address.not_as_lines(reason).into()),
             }
         }
         eprint_line(format_args!("Note: {reason}. Showing lines instead of the dashboard."));
