@@ -175,7 +175,9 @@ impl Alerts {
             program: format!("{} {}", program_name(), env!("CARGO_PKG_VERSION")),
         };
         // If there is no room, earlier ones say what is wrong.
-        let _ = self.queue.as_ref().map(|queue| queue.try_send(alert));
+        if let Some(queue) = &self.queue {
+            drop(queue.try_send(alert));
+        }
     }
 
     /// What could not be delivered since the last call, as sentences.

@@ -22,7 +22,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 fn check(command: &Command, path: &str) {
-    for inner in command.get_subcommands() {
+    for inner in command.get_subcommands().filter(|own| !own.is_hide_set()) {
         let path = format!("{path} {}", inner.get_name());
         let help = inner.get_after_help().unwrap_or_else(|| panic!("{path} has no examples"));
         let help = help.to_string();

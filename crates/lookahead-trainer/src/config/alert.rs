@@ -37,6 +37,7 @@ pub(super) const KEYS: &[Key] = &[
          better in an environment variable: `$NAME` is replaced by its value, and the run's `config.toml` has only the name",
     )
     .allowed("an address with http:// or https://, `$NAME` of an environment variable, or an empty string for none")
+    .pattern("^$|^https?://.|^\\$.")
     .example("\"$LOOKAHEAD_WEBHOOK\""),
     Key::texts("on", "what there is an alert about")
         .allowed("some of `failed`, `finished`, `stalled`, `rolled_back` and `disk_full`")

@@ -25,6 +25,12 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
         ".0]. Use a list of whole numbers",
         "[model]\nhidden = [3.0]",
     ),
+    exception("a kind of alert that is not there", "`alert.on` is", "[alert]\non = [\"x\"]"),
+    exception(
+        "a program without a name",
+        "first string of `alert.command` is empty",
+        "[alert]\ncommand = [\"\"]",
+    ),
     exception(
         "a model for other data",
         "can't learn from the data",
