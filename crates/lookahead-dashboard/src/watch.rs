@@ -46,8 +46,6 @@ pub fn watch(runs: Vec<WatchedRun>, options: Options) -> io::Result<()> {
 pub struct RunSource {
     /// What they are: the name of a folder or of a sweep.
     pub title: String,
-    /// The folder for which the arrangement of the charts is remembered.
-    pub folder: Option<PathBuf>,
     /// How many runs there will be, if that is known: then the table has the time left.
     pub planned: Option<usize>,
     /// Finds the folders of the runs that are there now, with the names to show. It is called about once a second, on a
@@ -72,7 +70,7 @@ pub fn browse(source: RunSource, options: Options) -> io::Result<()> {
     model.table = Some(Table::new(&safe(&source.title), source.planned));
     let (sender, found) = bounded(ROUNDS);
     table_reader::start(source.find, sender)?;
-    let folder = options.folder.clone().or(source.folder);
+    let folder = options.folder.clone();
     show(model, Vec::new(), found, folder, &options)
 }
 

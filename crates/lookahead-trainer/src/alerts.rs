@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use lookahead_run::event::{Event, Record, RunEnded, Status};
+use lookahead_run::event::{Event, Record, RollBackCause, RolledBack, RunEnded, Stalled, Status};
+use lookahead_run::format;
 use lookahead_run::words::reason;
 use lookahead_run::{RunFolder, program_name};
 use rustix::io::Errno;
@@ -45,6 +46,15 @@ fn alert_of(event: &Event) -> Option<(&'static str, String)> {
         },
         Event::Warning(warning) if is_disk_full(&warning.message) => {
             Some(("disk_full", warning.message.clone()))
+        }
+        Event::RolledBack(RolledBack { cause: RollBackCause::Requested, .. }) => None,
+        Event::RolledBack(rolled_back) => Some(("rolled_back", rolled_back.message.clone())),
+        Event::Stalled(Stalled { seconds, usual_seconds }) => {
+            let [so_far, usual] = [*seconds, *usual_seconds].map(format::duration);
+            Some((
+                "stalled",
+                format!("A step has taken {so_far} so far, and steps usually take {usual}."),
+            ))
         }
         _ => None,
     }

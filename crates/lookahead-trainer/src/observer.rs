@@ -81,7 +81,6 @@ pub struct Observer {
     /// Of stdout and of stderr.
     readers: [Reader; 2],
     /// If the config has some.
-    alerts: Option<Alerts>,
     run: PathBuf,
     /// Of the last event.
     step: u64,
@@ -177,7 +176,7 @@ impl Observer {
         folder: &RunFolder,
         config: &AlertConfig,
     ) -> anyhow::Result<()> {
-        self.alerts = Alerts::new(folder, config)?;
+        *lock(&self.sink.alerts) = Alerts::new(folder, config)?;
         Ok(())
     }
 
@@ -199,7 +198,6 @@ impl Observer {
                 Reader::new("Standard output", "events"),
                 Reader::new("Standard error", "lines"),
             ],
-            alerts: None,
             run: PathBuf::new(),
             step: 0,
             silence: Silence { last: f64::NAN, longest: 0.0, recent: (0.0, 0.0) },
@@ -273,7 +271,7 @@ impl Observer {
             self.losses.0 += step.loss;
             self.losses.1 += 1;
         }
-        self.sink.take_unshown().iter().for_each(|record| self.show(record));
+        self.sink.take_unshown().iter().for_each(|record| self.display(record));
         self.watch_readers(&record);
         self.publish_now(&record);
         self.recent.push(record);
@@ -313,7 +311,7 @@ impl Observer {
                 messages.extend(reader.count(writer));
             }
         }
-        messages.extend(self.alerts.iter().flat_map(Alerts::take_failures));
+        messages.extend(lock(&self.sink.alerts).iter().flat_map(Alerts::take_failures));
         for message in messages {
             self.publish_now(&Record::now(before.step, Event::Warning(Warning { message })));
         }
@@ -342,7 +340,13 @@ impl Observer {
         (time - self.silence.last).max(0.0)
     }
 
+    /// Shows a record, and delivers its alert.
     fn show(&mut self, record: &Record) {
+        self.display(record);
+        self.sink.alert(record);
+    }
+
+    fn display(&mut self, record: &Record) {
         if self.dashboard.as_ref().is_some_and(|dashboard| !dashboard.is_alive()) {
             self.close_dashboard();
         }
@@ -352,9 +356,6 @@ impl Observer {
         }
         self.lines.remember(record);
         self.write_json(record);
-        if let Some(alerts) = &mut self.alerts {
-            alerts.on_event(record);
-        }
     }
 
     fn print(&mut self, record: &Record) {
@@ -467,8 +468,7 @@ impl Observer {
         }
         self.finish_json();
         // The log has its last event.
-        let failures = self.alerts.take().map(Alerts::finish).unwrap_or_default();
-        failures.iter().for_each(|failure| eprint_line(format_args!("Warning: {failure}")));
+        self.sink.finish_alerts();
         console::finish();
     }
 

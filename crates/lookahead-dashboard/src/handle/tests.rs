@@ -148,7 +148,7 @@ fn the_past_of_a_resumed_run_comes_before_what_follows() {
     let last = text.trim_end().rfind('\n').unwrap() + 1;
     std::fs::write(&path, [&text[..last], "broken\n", &text[last..]].concat()).unwrap();
 
-    let (dashboard, mut channels, _last_frame) = channels();
+    let (dashboard, mut channels, _last_frame) = channels(None);
     dashboard.send_log(&path);
     for number in 20_001..=20_100 {
         dashboard.send(&step(number));

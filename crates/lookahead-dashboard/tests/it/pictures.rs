@@ -86,7 +86,7 @@ fn draw_table() -> String {
         fs::copy(log_of(run), folder.events_path()).unwrap();
         (run.to_owned(), folder.path().to_owned())
     });
-    let options = Options { theme: ThemeName::Dark, ascii: false, mouse: false };
+    let options = Options { theme: ThemeName::Dark, ascii: false, mouse: false, folder: None };
     let find = Box::new(move || runs.to_vec());
     let source = RunSource { title: "checkpoints".to_owned(), planned: None, find };
     let mut dashboard = Offscreen::browse(source, &options, 120, 16);

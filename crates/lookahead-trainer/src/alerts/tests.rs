@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use lookahead_run::event::{Reason, Warning};
 
 use super::*;
@@ -28,9 +30,24 @@ fn an_event_alerts_to_what_it_means() {
     let denied = io::Error::from_raw_os_error(13).to_string();
     assert_eq!(alert_of(&warning(&denied)), None);
     assert_eq!(alert_of(&Event::Paused), None);
-    for event in [failed, ended(Status::Finished, None), warning("No space left on device.")] {
-        assert!(KINDS.contains(&alert_of(&event).unwrap().0));
-    }
+    let rolled_back = |cause| {
+        let message = "The loss jumped.".to_owned();
+        Event::RolledBack(RolledBack { cause, message, count: 1, lr_scale: 1.0 })
+    };
+    assert_eq!(alert_of(&rolled_back(RollBackCause::Requested)), None);
+    let stalled = Event::Stalled(Stalled { seconds: 90.0, usual_seconds: 2.0 });
+    let reason = "A step has taken 1m 30s so far, and steps usually take 2s.".to_owned();
+    assert_eq!(alert_of(&stalled), Some(("stalled", reason)));
+    let all = [
+        failed,
+        ended(Status::Finished, None),
+        warning("No space left on device."),
+        rolled_back(RollBackCause::Spike),
+        stalled,
+    ];
+    let found = all.map(|event| alert_of(&event).unwrap().0);
+    let kinds: BTreeSet<&str> = KINDS.iter().copied().collect();
+    assert_eq!(BTreeSet::from(found), kinds);
 }
 
 #[test]

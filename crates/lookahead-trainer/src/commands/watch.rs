@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use lookahead_dashboard::{RemoteRun, WatchedRun};
+use lookahead_dashboard::{Options, RemoteRun, WatchedRun};
 use lookahead_run::{RunFolder, program_name};
 use lookahead_study::sweep::{SweepFolder, latest};
 
@@ -68,8 +68,9 @@ pub fn watch(arguments: &cli::Watch) -> anyhow::Result<()> {
     match (reason, several) {
         (Some(reason), _) => as_lines(places, &reason),
         (None, Some(_)) => {
-            let source = source::of(&paths);
-            Ok(lookahead_dashboard::browse(source, arguments.look.options())?)
+            let folder = Some(paths[0].clone()).filter(|_| paths.len() == 1);
+            let options = Options { folder, ..arguments.look.options() };
+            Ok(lookahead_dashboard::browse(source::of(&paths), options)?)
         }
         (None, None) => {
             let program = arguments.remote_program.as_deref().unwrap_or(program_name());

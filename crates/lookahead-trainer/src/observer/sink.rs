@@ -6,16 +6,17 @@ use lookahead_run::event::{Event, Record};
 
 use super::lines::WARNING;
 use super::log::Log;
+use crate::alerts::Alerts;
 use crate::console::eprint_line;
 
 /// A log that two threads write.
 pub(super) type SharedLog = Arc<Mutex<Log>>;
 
-pub(super) fn lock(log: &SharedLog) -> MutexGuard<'_, Log> {
-    log.lock().unwrap_or_else(PoisonError::into_inner)
+pub(super) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes events of another thread to the log at once. The screen and other outputs get them with the training's next event,
+/// Writes events of another thread to the log at once, and delivers their alerts. The screen and other outputs get them with the training's next event,
 /// apart from warnings where there is no dashboard.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EventSink {
@@ -23,6 +24,8 @@ pub(crate) struct EventSink {
     /// Written, and not shown yet.
     pub(super) unshown: Arc<Mutex<Vec<Record>>>,
     pub(super) has_dashboard: bool,
+    /// None before they start and once they have ended.
+    pub(super) alerts: Arc<Mutex<Option<Alerts>>>,
 }
 
 impl EventSink {
@@ -34,20 +37,31 @@ impl EventSink {
             log.write(&record);
             log.write_buffered();
         }
+        self.alert(&record);
         match &record.event {
             Event::Warning(warning) if !self.has_dashboard => {
                 eprint_line(format_args!("{WARNING}{}", warning.message));
             }
-            _ => self.unshown().push(record),
+            _ => lock(&self.unshown).push(record),
         }
+    }
+
+    /// Delivers the alert of a record, if it has one.
+    pub(super) fn alert(&self, record: &Record) {
+        if let Some(alerts) = &mut *lock(&self.alerts) {
+            alerts.on_event(record);
+        }
+    }
+
+    /// Waits for the alerts that are not delivered yet, and prints what could not be delivered.
+    pub(crate) fn finish_alerts(&self) {
+        let alerts = lock(&self.alerts).take();
+        let failures = alerts.map(Alerts::finish).unwrap_or_default();
+        failures.iter().for_each(|failure| eprint_line(format_args!("{WARNING}{failure}")));
     }
 
     /// What was recorded and is not shown yet; only once.
     pub(super) fn take_unshown(&self) -> Vec<Record> {
-        std::mem::take(&mut *self.unshown())
-    }
-
-    fn unshown(&self) -> MutexGuard<'_, Vec<Record>> {
-        self.unshown.lock().unwrap_or_else(PoisonError::into_inner)
+        std::mem::take(&mut *lock(&self.unshown))
     }
 }

@@ -20,10 +20,8 @@ pub(super) fn of(paths: &[PathBuf]) -> RunSource {
         (true, _) => "sweeps ",
         (false, _) => "",
     };
-    let folder = (paths.len() == 1).then(|| paths[0].clone());
     let paths = paths.to_vec();
     RunSource {
-        folder,
         title: format!("{kind}{}", names.join(", ")),
         planned: planned.filter(|_| are_sweeps),
         find: Box::new(move || runs(&paths)),

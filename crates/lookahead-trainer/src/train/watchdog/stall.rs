@@ -171,6 +171,7 @@ fn stop(message: &str, step: u64, sink: &EventSink) {
     sink.record(step, Event::RunEnded(ended));
     lookahead_dashboard::restore_terminal();
     eprint_line(format_args!("Error: {message}"));
+    sink.finish_alerts();
     leave(1);
 }
 
