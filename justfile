@@ -152,6 +152,17 @@ test-examples: _setup
     cd "$folder/new-one"
     cargo test "${options[@]}" --offline
 
+# Train the digits with the seeds FIRST to LAST, and print each alarm of the watchdog; it should print none
+watchdog-alarms FIRST="200" LAST="399": _build
+    #!/usr/bin/env bash
+    set -euo pipefail
+    out=$(mktemp -d)
+    trap 'rm -rf "$out"' EXIT
+    for ((seed = $1; seed <= $2; seed++)); do
+        {{ lookahead }} train digits --no-tui --out "$out" --name "$seed" --set train.seed="$seed" --set train.threads=1 2> "$out/messages"
+        grep '"warning"' "$out/$seed/events.jsonl" | grep 'watchdog\.' || true
+    done
+
 # Build the example with candle and run its test. Not part of `just test`: candle and its dependencies take minutes
 test-candle:
     cargo test --locked --manifest-path examples/candle/Cargo.toml --target-dir {{ quote(env("CARGO_TARGET_DIR", "target") / "candle") }}
