@@ -191,8 +191,7 @@ pub(crate) static KEYS: &[Binding] = &[
     bind(Charts, &[Char('w')], Act(|_| vec![Effect::Save(None)]),
         "Save the chart as a picture in the working directory."),
     bind(Anywhere, &[Code(KeyCode::Esc)], Act(close),
-        "Close what covers the charts; then remove the cursor, then the filter of the grid; then return to the table \
-         of runs."),
+        "Close what covers the charts; remove the cursor, then the grid's filter; return to the table of runs."),
     bind(Anywhere, &[Ctrl('c')], Act(interrupt),
         "As s; twice, exit at once without saving. In `lookahead watch` as q."),
     bind(Anywhere, &[Ctrl('z')], Change(|model| model.exit.suspend = true),

@@ -240,8 +240,9 @@ fn in_the_background_it_trains_on_and_leaves_the_terminal_alone() {
     shell.wait_until_stopped();
     shell.enter("bg");
     shell.expect_steps();
-    // The shell reports a job's end, and forgets it, before it reads the next line.
+    // The shell reports a job's end, and forgets it, before it reads the next line, if the process has ended by then.
     shell.end();
+    shell.pty.wait_until("ended", || matches!(shell.state(), None | Some('Z')));
     shell.enter("");
     shell.pty.wait_for("Done");
     shell.expect_shell();
