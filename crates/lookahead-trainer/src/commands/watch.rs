@@ -66,7 +66,7 @@ pub fn watch(arguments: &cli::Watch) -> anyhow::Result<()> {
     }
     let reason = lookahead_dashboard::incapable_terminal();
     match (reason, several) {
-        (Some(reason), _) => as_lines(places, &reason),
+        (Some(reason), _) => as_lines(places, reason),
         (None, Some(_)) => {
             let folder = Some(paths[0].clone()).filter(|_| paths.len() == 1);
             let options = Options { folder, ..arguments.look.options() };
