@@ -2,7 +2,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`settings`](lookahead_run::settings) | configurations as flat keys, and the names of what differs |
+//! | [`settings`] | configurations as flat keys, and the names of what differs |
 //! | [`statistics`] | means, spreads, paired differences, intervals |
 //! | [`stability`] | how quietly a run trained towards its end |
 //! | [`table`] | columns and rows for terminals, Markdown and CSV |
