@@ -13,8 +13,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::CommandFactory;
-use clap_complete::env::{Elvish, Fish, Powershell, Shells};
+use clap::{Command, CommandFactory};
+use clap_complete::env::{Elvish, EnvCompleter, Fish, Powershell, Shells};
 use lookahead_run::program_name;
 
 use crate::cli::{self, Cli};
@@ -25,22 +25,53 @@ use crate::hints::shell_word;
 /// The environment variable that says which shell asks.
 const VARIABLE: &str = "LOOKAHEAD_COMPLETE";
 
-const SHELLS: Shells<'static> = Shells(&[&bash::Bash, &Elvish, &Fish, &Powershell, &zsh::Zsh]);
+const SHELLS: Shells<'static> = Shells(&[&bash::BASH, &Elvish, &Fish, &Powershell, &zsh::ZSH]);
 
-/// Fills the names into a script of ours: the variable, the name of the function, the command and the program.
-fn write_script(
-    script: &str,
-    [variable, name, binary, program]: [&str; 4],
-    to: &mut dyn Write,
-) -> io::Result<()> {
-    let identifier: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    let text = script
-        .replace("NAME", &identifier)
-        .replace("VARIABLE", variable)
-        .replace("PROGRAM", &shell_word(program))
-        .replace("BINARY", &shell_word(binary));
-    to.write_all(text.as_bytes())
+/// A shell with a script of its own, in which four names are filled in.
+struct OwnScript {
+    name: &'static str,
+    script: &'static str,
+    /// What answers the script.
+    answers: &'static dyn EnvCompleter,
+}
+
+impl EnvCompleter for OwnScript {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn is(&self, name: &str) -> bool {
+        name == self.name
+    }
+
+    fn write_registration(
+        &self,
+        variable: &str,
+        name: &str,
+        binary: &str,
+        program: &str,
+        script: &mut dyn Write,
+    ) -> io::Result<()> {
+        let identifier: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let text = self
+            .script
+            .replace("NAME", &identifier)
+            .replace("VARIABLE", variable)
+            .replace("PROGRAM", &shell_word(program))
+            .replace("BINARY", &shell_word(binary));
+        script.write_all(text.as_bytes())
+    }
+
+    fn write_complete(
+        &self,
+        command: &mut Command,
+        words: Vec<OsString>,
+        folder: Option<&Path>,
+        answer: &mut dyn Write,
+    ) -> io::Result<()> {
+        self.answers.write_complete(command, words, folder, answer)
+    }
 }
 
 /// Prints the script of a shell.

@@ -1,11 +1,8 @@
 //! The script for bash, which splits words at `=` and `:` before a script sees them: `--set optimizer.lr=0.1` has four.
 
-use std::ffi::OsString;
-use std::io::{Result, Write};
-use std::path::Path;
+use clap_complete::env;
 
-use clap::Command;
-use clap_complete::env::{self, EnvCompleter};
+use super::OwnScript;
 
 /// Puts the words together again, and cuts from the answers what bash keeps of the word.
 const SCRIPT: &str = r#"_complete_NAME() {
@@ -40,36 +37,4 @@ complete -o bashdefault -o nosort -F _complete_NAME BINARY 2> /dev/null ||
 "#;
 
 /// Bash, with a script of its own.
-#[derive(Debug)]
-pub(super) struct Bash;
-
-impl EnvCompleter for Bash {
-    fn name(&self) -> &'static str {
-        "bash"
-    }
-
-    fn is(&self, name: &str) -> bool {
-        name == "bash"
-    }
-
-    fn write_registration(
-        &self,
-        variable: &str,
-        name: &str,
-        binary: &str,
-        program: &str,
-        script: &mut dyn Write,
-    ) -> Result<()> {
-        super::write_script(SCRIPT, [variable, name, binary, program], script)
-    }
-
-    fn write_complete(
-        &self,
-        command: &mut Command,
-        words: Vec<OsString>,
-        folder: Option<&Path>,
-        answer: &mut dyn Write,
-    ) -> Result<()> {
-        env::Bash.write_complete(command, words, folder, answer)
-    }
-}
+pub(super) const BASH: OwnScript = OwnScript { name: "bash", script: SCRIPT, answers: &env::Bash };

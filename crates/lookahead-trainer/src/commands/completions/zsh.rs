@@ -1,12 +1,9 @@
 //! The script for zsh, which puts a space after each answer: here not after `KEY=` and a folder's slash, where the word
 //! continues.
 
-use std::ffi::OsString;
-use std::io::{Result, Write};
-use std::path::Path;
+use clap_complete::env;
 
-use clap::Command;
-use clap_complete::env::{self, EnvCompleter};
+use super::OwnScript;
 
 /// An answer is a word, or `WORD:HELP` with a backslash before each colon of the word.
 const SCRIPT: &str = r#"#compdef BINARY
@@ -30,36 +27,4 @@ compdef _complete_NAME BINARY
 "#;
 
 /// Zsh, with a script of its own.
-#[derive(Debug)]
-pub(super) struct Zsh;
-
-impl EnvCompleter for Zsh {
-    fn name(&self) -> &'static str {
-        "zsh"
-    }
-
-    fn is(&self, name: &str) -> bool {
-        name == "zsh"
-    }
-
-    fn write_registration(
-        &self,
-        variable: &str,
-        name: &str,
-        binary: &str,
-        program: &str,
-        script: &mut dyn Write,
-    ) -> Result<()> {
-        super::write_script(SCRIPT, [variable, name, binary, program], script)
-    }
-
-    fn write_complete(
-        &self,
-        command: &mut Command,
-        words: Vec<OsString>,
-        folder: Option<&Path>,
-        answer: &mut dyn Write,
-    ) -> Result<()> {
-        env::Zsh.write_complete(command, words, folder, answer)
-    }
-}
+pub(super) const ZSH: OwnScript = OwnScript { name: "zsh", script: SCRIPT, answers: &env::Zsh };
