@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use lookahead_run::checkpoint::fingerprint_of;
 use serde_json::{Value, json};
 
 use crate::arrangement::Arrangement;
@@ -70,13 +71,10 @@ fn state_directory() -> Option<PathBuf> {
     Some(base.join("lookahead"))
 }
 
-/// The file of a folder. Its name is a hash (FNV-1a), since a path can be longer than a name may be.
+/// The file of a folder. Its name is a hash, since a path can be longer than a name may be.
 fn path(state: &Path, folder: &Path) -> PathBuf {
-    let bytes = folder.as_os_str().as_encoded_bytes();
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    state.join("charts").join(format!("{hash:016x}.json"))
+    let hash = fingerprint_of(folder.as_os_str().as_encoded_bytes());
+    state.join("charts").join(format!("{hash:015x}.json"))
 }
 
 /// The folder that holds all of these runs: the run itself if there is one.

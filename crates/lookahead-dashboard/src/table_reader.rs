@@ -1,7 +1,7 @@
 //! Reads the runs of a table, again and again, on a thread of its own: the two ends of a log first, then all of it for
 //! the best value. A log is read again if it has changed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ struct Known {
 /// # Errors
 /// If the system refuses a thread.
 pub(crate) fn start(find: Find, updates: Sender<TableUpdate>) -> io::Result<()> {
-    let mut reader = Reader { find, known: Vec::new(), keys: Vec::new() };
+    let mut reader = Reader { find, known: Vec::new() };
     let thread = thread::Builder::new().name("table".into());
     thread.spawn(move || {
         let _ = rustix::process::nice(5);
@@ -72,7 +72,7 @@ pub(crate) fn start(find: Find, updates: Sender<TableUpdate>) -> io::Result<()> 
 
 /// Reads all runs that are there, each as a whole.
 pub(crate) fn read_all(find: Find, mut apply: impl FnMut(TableUpdate)) {
-    let mut reader = Reader { find, known: Vec::new(), keys: Vec::new() };
+    let mut reader = Reader { find, known: Vec::new() };
     apply(reader.round());
     while reader.has_more() {
         apply(reader.round());
@@ -83,8 +83,6 @@ struct Reader {
     find: Find,
     /// By the number of the run; one that is gone has none.
     known: Vec<Option<Known>>,
-    /// The keys in which the configs differ.
-    keys: Vec<String>,
 }
 
 impl Reader {
@@ -215,20 +213,16 @@ impl Reader {
     }
 
     /// The keys in which the configs differ that change the training, or are its seed.
-    fn differing(&mut self) -> Vec<String> {
-        let rows = self.known.iter().flatten().filter_map(|known| known.row.as_ref());
-        let configs: Vec<&Arc<Settings>> =
-            rows.map(|row| &row.settings).filter(|settings| !settings.is_empty()).collect();
+    fn differing(&self) -> Vec<String> {
         let matters = |key: &str| settings::matters(key) || key == "train.seed";
-        let configs: Vec<Settings> = configs
-            .into_iter()
-            .map(|settings| {
-                let all = settings.iter().filter(|(key, _)| matters(key));
-                all.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>()
-            })
-            .collect();
-        self.keys = settings::differing(&configs.iter().collect::<Vec<_>>());
-        self.keys.clone()
+        let those = |settings: &Arc<Settings>| -> Settings {
+            let all = settings.iter().filter(|(key, _)| matters(key));
+            all.map(|(key, value)| (key.clone(), value.clone())).collect()
+        };
+        let rows = self.known.iter().flatten().filter_map(|known| known.row.as_ref());
+        let configs: Vec<Settings> =
+            rows.map(|row| &row.settings).filter(|all| !all.is_empty()).map(those).collect();
+        settings::differing(&configs.iter().collect::<Vec<_>>())
     }
 }
 

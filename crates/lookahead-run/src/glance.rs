@@ -133,8 +133,7 @@ impl Glance {
 
     fn within(folder: &RunFolder, most: u64) -> Glance {
         let writer = folder.writer().unwrap_or(Writer::Unknown);
-        let Ends { log, evaluation, mut logged, losses, has_start, fault } =
-            Ends::read(folder, most);
+        let Ends { log, evaluation, logged, losses, has_start, fault } = Ends::read(folder, most);
         let state = match End::of(writer, &log) {
             End::Deaf if log.state == State::Paused => RunState::Paused,
             End::Deaf => RunState::Running,
@@ -163,7 +162,7 @@ impl Glance {
                 }),
             }),
             loss: Some(mean).filter(|_| !losses.is_empty()).or(logged.get(Scalars::LOSS).copied()),
-            logged: std::mem::take(&mut logged),
+            logged,
             last_event: log.last_time,
             first_event: log.first_time,
             info: log.info,

@@ -163,14 +163,16 @@ impl Table {
                 .then_with(|| a.name.cmp(&b.name))
         });
         self.order = order.into_iter().map(|(number, _)| number).collect();
-        self.widths = self.columns().into_iter().map(|column| self.measured(column)).collect();
+        let metric = self.metric();
+        let measured = |column| self.measured(column, metric);
+        self.widths = self.columns().into_iter().map(measured).collect();
     }
 
-    fn measured(&self, column: Column) -> (Column, usize) {
+    fn measured(&self, column: Column, metric: Option<&MetricInfo>) -> (Column, usize) {
         let width = |row: &Row| match &column {
             // It changes with the time.
             Column::LastEvent => "59 minutes ago".len(),
-            _ => self.text(row, &column, 0.0).chars().count(),
+            _ => self.text(row, &column, metric, 0.0).chars().count(),
         };
         let widest = self.rows().map(width).max().unwrap_or(0);
         (column, widest)
@@ -185,7 +187,7 @@ impl Table {
     }
 
     /// The metric of the column of best values, if it is the same for all.
-    fn metric(&self) -> Option<&MetricInfo> {
+    pub(crate) fn metric(&self) -> Option<&MetricInfo> {
         let mut metrics = self.rows().filter_map(|row| row.best.as_ref()).map(|best| &best.metric);
         let first = metrics.next()?;
         metrics.all(|metric| metric == first).then_some(first)
@@ -213,8 +215,14 @@ impl Table {
         if namesakes.count() > 1 { key } else { last(key) }
     }
 
-    /// The text of a cell.
-    pub(crate) fn text(&self, row: &Row, column: &Column, now: f64) -> String {
+    /// The text of a cell; `metric` is that of all best values.
+    pub(crate) fn text(
+        &self,
+        row: &Row,
+        column: &Column,
+        metric: Option<&MetricInfo>,
+        now: f64,
+    ) -> String {
         match column {
             Column::Name => row.name.clone(),
             Column::State => row.label.to_owned(),
@@ -222,7 +230,7 @@ impl Table {
             Column::Loss => row.loss.map(lookahead_run::format::loss).unwrap_or_default(),
             Column::Best => row.best.as_ref().map_or_else(String::new, |best| {
                 let value = best.metric.format(best.value);
-                match self.metric() {
+                match metric {
                     Some(_) => value,
                     None => format!("{} {value}", best.metric.label()),
                 }

@@ -233,7 +233,7 @@ fn draw_row(
     buffer: &mut Buffer,
 ) {
     let theme = &model.theme;
-    let mut x = area.x + SIGNS;
+    let (mut x, metric) = (area.x + SIGNS, table.metric());
     for (column, room) in columns {
         let style = match column {
             Column::State => state_style(theme, row.state),
@@ -241,7 +241,7 @@ fn draw_row(
         };
         let text = match (column, row.part()) {
             (Column::Step, Some(part)) if area.width < NARROW => format::percent(part, 0),
-            _ => table.text(row, column, model.now),
+            _ => table.text(row, column, metric, model.now),
         };
         x = put(buffer, area, x, area.y, &cell(&text, *room, is_number(column)), style);
         x += GAP as u16;
