@@ -108,7 +108,7 @@ pub struct Config {
     /// What to do about a training that goes wrong.
     #[serde(skip_serializing_if = "WatchdogConfig::is_default")]
     pub watchdog: WatchdogConfig,
-    /// Who is told when it fails or ends.
+    /// What is notified when it fails or ends.
     #[serde(skip_serializing_if = "AlertConfig::is_default")]
     pub alert: AlertConfig,
     /// One run in several processes.

@@ -17,7 +17,7 @@
 //! | `predict` | samples from files, and predictions as rows |
 //! | [`git`] | the git revision that a run records |
 //! | [`observer`], [`console`], [`controls`] | output to the user, and commands and signals from outside |
-//! | `alerts` | a program or a web address that is told what happens to a run |
+//! | `alerts` | notifies a program or a web address of what happens to a run |
 //! | [`background_writer`] | writing to readers that may block |
 
 mod alerts;

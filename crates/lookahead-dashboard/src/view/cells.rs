@@ -58,7 +58,7 @@ pub(super) fn width(text: &str) -> u16 {
     u16::try_from(Span::raw(text).width()).unwrap_or(u16::MAX)
 }
 
-/// A name in so many columns. Names that begin alike differ at their ends.
+/// A name in at most `room` columns. Its end is kept, since names that begin alike differ there.
 pub(super) fn cut(name: &str, room: u16) -> String {
     if width(name) <= room {
         return name.to_owned();

@@ -62,7 +62,7 @@ pub(crate) fn layout_in(model: &Model, area: Rect) -> Layout {
     found
 }
 
-/// Columns right of the cells of a heat map that is drawn in so many columns: the names of the layers.
+/// Columns for the names of the layers, to the right of a heat map's cells, of `columns` in all.
 pub(crate) fn names_margin(model: &Model, chart: Chart, columns: u16) -> u16 {
     if !chart.is_heat_map() {
         return 0;

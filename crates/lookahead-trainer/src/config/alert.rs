@@ -1,4 +1,4 @@
-//! Who is told when a run fails or ends: `[alert]`.
+//! `[alert]`: the program and the web address that are notified when a run fails or ends.
 
 use serde::{Deserialize, Serialize};
 

@@ -264,7 +264,7 @@ const SECTIONS: [Known; 14] = [
     },
     Known {
         name: "alert",
-        about: "a program or a web address that is told when the run fails or ends",
+        about: "notifies a program or a web address when the run fails or ends",
         keys: alert::KEYS,
         defaults: |_| defaults::<AlertConfig>(),
     },

@@ -6,7 +6,7 @@ use super::*;
 use crate::fixture::Session;
 use crate::view::layout::layout;
 
-/// A run of 1,000 steps that measured so many layers every 50.
+/// A run of 1,000 steps that measured `count` layers every 50 steps.
 fn measured(count: usize) -> Session {
     let mut session = Session::of_run(1000);
     for step in (50..=1000u64).step_by(50) {
