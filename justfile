@@ -228,7 +228,7 @@ scan-kernels ISA="": _setup
 
 # Train under the real torchrun, which restarts killed processes (part of `just test` if `just python` was run)
 test-torchrun: _setup
-    TORCH_PYTHON=$({{ just }} python) LOOKAHEAD_REQUIRE_PYTHON=1 cargo test {{ tests }} --test it torchrun::
+    TORCH_PYTHON=$({{ just }} python) LOOKAHEAD_REQUIRE_PYTHON=1 cargo test {{ tests }} --test program torchrun::
 
 # Run the tests of the optimizer on the GPU too; fails without a GPU, while `just test` skips them
 test-cuda *ARGS: _setup
@@ -321,7 +321,7 @@ crash-test TIMES="200": _setup
     if cargo nextest --version >/dev/null 2>&1; then
         cargo nextest run {{ tests }} --profile crash-test -E 'test(/^(crashes::|distributed::killed)/)' --no-capture
     else
-        cargo test {{ tests }} --test it -- --test-threads=1 --nocapture crashes:: distributed::killed
+        cargo test {{ tests }} --test it --test program -- --test-threads=1 --nocapture crashes:: distributed::killed
     fi
 
 # Fuzz every parser of external input for SECONDS each; needs cargo-fuzz
@@ -407,11 +407,12 @@ lint: _setup
     cargo fmt --all --check
     cargo fmt --manifest-path examples/Cargo.toml --all --check
     cargo fmt --manifest-path examples/candle/Cargo.toml --check
-    cargo clippy --release --locked --workspace --all-targets -- --deny warnings
-    cargo clippy --release --locked --manifest-path examples/Cargo.toml --target-dir {{ env("CARGO_TARGET_DIR", "target") }} --all-targets -- --deny warnings
+    cargo clippy {{ tests }} --all-targets -- --deny warnings
+    # With the same profile, so that dependencies are checked once for both.
+    cargo clippy --release --locked --config .cargo/tests.toml --manifest-path examples/Cargo.toml --target-dir {{ env("CARGO_TARGET_DIR", "target") }} --all-targets -- --deny warnings
     # With the examples, as clippy and the tests have them: without, dependencies have other features and are
     # built once more.
-    RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --lib --examples
+    RUSTDOCFLAGS="-D warnings" cargo doc {{ tests }} --no-deps --lib --examples
     {{ just }} _python3 docs/check.py
 
 # Package each crate as for crates.io, build each (or those named) from its package, and run the README's program in a new project (minutes)

@@ -6,8 +6,8 @@ use lookahead_run::event::Event;
 use lookahead_trainer::tensor_file;
 use tch::Tensor;
 
+use crate::common::ranks::{start, succeed};
 use crate::common::{SMALL, Sandbox, copy_folder, failed, sets, signal, succeeded, train};
-use crate::distributed::{start, succeed};
 
 /// Without what differs between batches of other sizes.
 const PLAIN: [&str; 3] = ["model.dropout=0", "model.batch_norm=false", "train.clip_grad_norm=0.3"];

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use crate::common::{self, SMALL, Sandbox, failed, root, stderr, succeeded};
 use clap::Parser;
@@ -21,7 +20,7 @@ fn refused(config: &str, sets: &[&str], words: &[&str]) {
     let cli = Cli::parse_from([&fixed[..], &common::sets(sets)].concat());
     let Command::Train(arguments) = cli.command else { unreachable!() };
     let error = commands::train(&Registry::builtin(), &arguments).unwrap_err();
-    assert_eq!(exit_code(&error), ExitCode::from(2), "{error:#}");
+    assert_eq!(exit_code(&error), 2, "{error:#}");
     for word in words {
         assert!(format!("{error:#}").contains(word), "no `{word}` in: {error:#}");
     }

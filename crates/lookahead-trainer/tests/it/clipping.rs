@@ -1,7 +1,7 @@
 //! Clipping in several processes, each of which clips its own gradients between syncs.
 
+use crate::common::ranks::{start, succeed};
 use crate::common::{SMALL, Sandbox, sets, train};
-use crate::distributed::{start, succeed};
 use lookahead_trainer::tensor_file::read;
 use tch::Kind;
 

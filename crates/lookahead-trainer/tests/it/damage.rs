@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::common::{SMALL, Sandbox, copy_folder, publish, reseal};
+use crate::common::{SMALL, Sandbox, copy_folder, reseal};
+use crate::tensors::publish;
 use lookahead_run::{TrainingMetadata, checkpoint};
 use lookahead_trainer::config::Config;
 use lookahead_trainer::registry::Registry;

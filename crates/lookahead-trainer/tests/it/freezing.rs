@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::common::ranks::{start, succeed};
 use crate::common::{SMALL, Sandbox, failed, sets, succeeded, train};
-use crate::distributed::{start, succeed};
 use lookahead_run::event::{Event, Parameters};
 use lookahead_trainer::tensor_file::read;
 use tch::Tensor;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use crate::common::{SMALL, Sandbox, failed, root, sets, stderr, succeeded, train, write_batches};
+use crate::common::{SMALL, Sandbox, failed, root, sets, stderr, succeeded, train};
+use crate::tensors::write_batches;
 use lookahead_run::Manifest;
 use lookahead_run::event::Event;
 use lookahead_trainer::tensor_file::{TensorFile, entries, read, write_new};

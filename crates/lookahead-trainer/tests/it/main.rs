@@ -1,68 +1,30 @@
-//! The whole program, run as a user runs it, and what it leaves on disk. One binary, because each one links
-//! libtorch; nextest runs every test in a process of its own, plain `cargo test` one after the other.
+//! Tests that call the trainer's library, or read its tensors. One binary, because each one links libtorch; nextest
+//! runs every test in a process of its own, plain `cargo test` one after the other.
+//! What runs the program and reads text files belongs into `../program`, which starts without libtorch.
+
+#[path = "../common/mod.rs"]
+mod common;
 
 mod accumulating;
-mod alerts;
-mod around_a_run;
-mod arrays;
 mod averaging;
-mod background;
 mod bad_input;
-mod browsing;
 mod clipping;
-mod common;
-mod comparing;
 mod computing;
 mod crashes;
 mod damage;
-mod disks;
-mod distributed;
-mod exporting;
-mod final_sync;
-mod folders;
 mod for_others;
-mod format;
 mod freezing;
-mod generating;
-mod given_files;
 mod hostile;
 mod hostile_input;
-mod images;
-mod inspecting;
 mod interchange;
-mod keeping;
-mod kept_settings;
 mod keys;
-mod live_settings;
 mod lookahead_section;
-mod metrics;
-mod mistakes;
-mod names;
-mod network;
-mod observing;
-mod outer_step;
-mod plotting;
 mod predicting;
 mod predicting_kinds;
 mod pytorch;
-mod readers;
 mod reading;
-mod recording;
-mod remote;
 mod resume;
-mod screens;
-mod sessions;
-mod shells;
-mod signals;
-mod status;
-mod sweeping;
-mod tables;
 mod tasks;
 mod tensorboard;
-mod terminal;
-mod torchrun;
+mod tensors;
 mod torchscript;
-mod unused_settings;
-mod watchdog;
-mod watching;
-mod without_dashboard;

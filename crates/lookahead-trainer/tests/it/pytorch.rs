@@ -14,9 +14,8 @@ use serde_json::json;
 use tch::nn::{self, Module};
 use tch::{Device, Tensor};
 
-use crate::common::{
-    SMALL, Sandbox, failed, peers, root, sets, stderr, succeeded, train, write_batches,
-};
+use crate::common::{SMALL, Sandbox, failed, peers, root, sets, stderr, succeeded, train};
+use crate::tensors::write_batches;
 
 const K: u64 = 5;
 const ALPHA: f64 = 0.6;

@@ -1,8 +1,7 @@
 //! A resumed run is the run that was never interrupted, to the bit.
 
-use crate::common::{
-    SMALL, Sandbox, copy_folder, failed, publish, reseal, sets, stderr, succeeded, train,
-};
+use crate::common::{SMALL, Sandbox, copy_folder, failed, reseal, sets, stderr, succeeded, train};
+use crate::tensors::publish;
 use lookahead_run::TrainingMetadata;
 use lookahead_run::event::{Event, Record, Split, Status, Weights};
 use lookahead_trainer::tensor_file::read;

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
+use crate::common::write_digits;
 use crate::common::{SMALL, Sandbox, copy_folder, failed, root, sets, succeeded};
-use crate::images::write_digits;
 use lookahead_run::event::{Evaluation, Event, Split, Task, Weights};
 use lookahead_trainer::registry::Registry;
 use serde_json::Value;

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use crate::common::{
     SMALL, Sandbox, failed, python, root, sets, signal, stderr, succeeded, train, wait_until,
-    write_batches,
 };
+use crate::tensors::write_batches;
 use lookahead_core::tch_ext::torchscript::Module;
 use lookahead_trainer::config::Config;
 use lookahead_trainer::registry::Registry;

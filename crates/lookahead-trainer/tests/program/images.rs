@@ -1,17 +1,9 @@
 //! `data.kind = "images"`, by the whole program.
 
-use std::path::Path;
-use std::process::Command;
-
-use crate::common::{SMALL, Sandbox, copy_folder, failed, root, sets, stderr, succeeded, train};
+use crate::common::{
+    SMALL, Sandbox, copy_folder, failed, sets, stderr, succeeded, train, write_digits,
+};
 use lookahead_run::event::{Event, Status};
-
-/// The optical digits as PNG files, in the parts and the order of the built-in ones.
-pub(crate) fn write_digits(folder: &Path) {
-    let script = root().join("crates/lookahead-trainer/data/digits_png.py");
-    let status = Command::new("python3").arg(script).arg(folder).status();
-    assert!(status.expect("python3 writes the images").success());
-}
 
 /// The digits as images: eight times the pixels, with eight times their mean and deviation.
 const IMAGES: [&str; 4] =

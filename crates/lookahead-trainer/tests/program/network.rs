@@ -221,7 +221,7 @@ fn a_link_may_fail_for_less_than_the_timeout() {
 
 /// The speed over a slow link is printed; only that training works is asserted.
 #[test]
-#[ignore = "minutes; `cargo test --test it -- --ignored --nocapture network::`"]
+#[ignore = "minutes; `cargo test --test program -- --ignored --nocapture network::`"]
 fn speed_over_a_slow_link() {
     let Some(wire) = Wire::new("slow") else { return };
     let sandbox = Sandbox::new(NET);

@@ -2,8 +2,8 @@
 
 use std::process::Child;
 
+use crate::common::ranks::{start, succeed};
 use crate::common::{SMALL, Sandbox, failed, signal, succeeded};
-use crate::distributed::{start, succeed};
 use lookahead_run::command::{Command, Setting};
 use lookahead_run::event::{Event, Record, RollBackCause, Status};
 use lookahead_run::{RunFolder, control};

@@ -3,8 +3,8 @@
 use lookahead_run::event::{Evaluation, Event, RunInfo, Split, Task, Weights};
 use serde_json::Value;
 
+use crate::common::ranks::{start, succeed};
 use crate::common::{SMALL, Sandbox, failed, sets, stderr, succeeded, train};
-use crate::distributed::{start, succeed};
 
 const REGRESSION: &str = r#"
 [data]

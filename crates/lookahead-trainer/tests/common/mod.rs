@@ -1,22 +1,16 @@
 //! Running the real program in a folder of its own, and reading what it left there.
-#![allow(unreachable_pub)]
+#![allow(dead_code, unreachable_pub)] // each of the two binaries uses a part of it
 
+pub mod ranks;
 pub mod session;
 pub mod terminal;
 
-use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use lookahead_run::event::{Event, Record};
-use lookahead_run::{CheckpointStore, Manifest, RunFolder, TrainingMetadata};
-use lookahead_trainer::config::Config;
-use lookahead_trainer::data::{Batch, SampleKey, batches::Batches};
-use lookahead_trainer::registry::Registry;
-use lookahead_trainer::tensor_file::{entries, write_new, write_to};
-use tch::Tensor;
+use lookahead_run::{Manifest, RunFolder};
 use tempfile::TempDir;
 
 /// A small net with dropout and batch norm on the digits: 4 steps an epoch, 3 a cycle.
@@ -195,24 +189,6 @@ impl Sandbox {
     }
 }
 
-/// Publishes a checkpoint of given files and tensors, with a valid seal.
-pub fn publish(
-    run: &Path,
-    metadata: TrainingMetadata,
-    model: &[u8],
-    training: BTreeMap<String, Tensor>,
-) {
-    let published = CheckpointStore::new(run).publish(metadata, |writer| {
-        let mut file = writer.create_file("model.safetensors")?;
-        file.write_all(model)?;
-        file.finish()?;
-        let mut file = writer.create_file("training.safetensors")?;
-        write_to(&mut file, None, entries(training), |_, _, _| Ok(()))?;
-        Ok(file.finish()?)
-    });
-    published.unwrap();
-}
-
 /// Writes the manifest in `whole`, changed, with a valid seal.
 pub fn reseal(path: &Path, whole: &[u8], change: impl FnOnce(&mut serde_json::Value)) {
     let mut manifest: serde_json::Value = serde_json::from_slice(whole).unwrap();
@@ -305,27 +281,9 @@ pub fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// The batches of the steps after `step`, and the test set, as this program sees them.
-pub fn write_batches(config: &str, step: usize, count: usize, path: &Path) {
-    let config =
-        Config::parse(Registry::builtin().kinds(), "test.toml", config, &[]).unwrap().config;
-    let data = Registry::builtin().load_data(&config.data).unwrap();
-    let size = config.data.batch_size;
-    let mut walk = Batches::new(data.train.len(), size, config.train.seed, 0, 0);
-    let mut tensors = BTreeMap::new();
-    let key = SampleKey { seed: 0, epoch: 0, cursor: 0 };
-    for i in 0..step + count {
-        if i >= step {
-            let Batch { inputs: images, targets: labels } =
-                data.train.gather(walk.current(), key, tch::Device::Cpu).unwrap();
-            tensors.insert(format!("images/{}", i - step), images);
-            tensors.insert(format!("labels/{}", i - step), labels);
-        }
-        walk.advance();
-    }
-    let Batch { inputs: images, targets: labels } =
-        data.test.slice(0..data.test.len(), tch::Device::Cpu).unwrap();
-    tensors.insert("images/test".to_owned(), images);
-    tensors.insert("labels/test".to_owned(), labels);
-    write_new(path, None, entries(tensors)).unwrap();
+/// The optical digits as PNG files, in the parts and the order of the built-in ones.
+pub fn write_digits(folder: &Path) {
+    let script = root().join("crates/lookahead-trainer/data/digits_png.py");
+    let status = Command::new("python3").arg(script).arg(folder).status();
+    assert!(status.expect("python3 writes the images").success());
 }

@@ -2,50 +2,14 @@
 
 use std::io::Write;
 use std::net::TcpListener;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::common::ranks::{as_rank, ends, free_port, start, succeed};
 use crate::common::{SMALL, Sandbox, failed, random, sets, succeeded, train, wait_until};
 use lookahead_run::checkpoint::sha256_of;
 use lookahead_run::event::{Evaluation, Event, Record, Split, Weights};
 use rustix::process::{Pid, Signal, kill_process};
-
-/// Starts one process of several, which meet at the port.
-fn as_rank(command: &mut Command, rank: usize, size: usize, port: u16) -> Child {
-    command
-        .env("RANK", rank.to_string())
-        .env("WORLD_SIZE", size.to_string())
-        .env("MASTER_ADDR", "127.0.0.1")
-        .env("MASTER_PORT", port.to_string())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// The same command in `size` processes.
-pub(crate) fn start(sandbox: &Sandbox, size: usize, arguments: &[&str]) -> Vec<Child> {
-    let port = free_port();
-    (0..size).map(|rank| as_rank(&mut sandbox.command(arguments), rank, size, port)).collect()
-}
-
-fn ends(ranks: Vec<Child>) -> Vec<Output> {
-    ranks.into_iter().map(|child| child.wait_with_output().unwrap()).collect()
-}
-
-#[track_caller]
-pub(crate) fn succeed(ranks: Vec<Child>) -> Vec<Output> {
-    let all = ends(ranks);
-    for (rank, output) in all.iter().enumerate() {
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "rank {rank}: {errors}");
-    }
-    all
-}
 
 const LOCAL: [&str; 4] =
     ["--set", "distributed.mode=local", "--set", "distributed.timeout_seconds=60"];
