@@ -1,8 +1,8 @@
 //! The whole program: a command line for the kinds of data, models and optimizers that are registered.
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use lookahead_core::InnerOptimizer;
@@ -42,7 +42,7 @@ const STACK: usize = 8 << 20;
 ///     Ok(tch::nn::linear(path / "out", inputs, outputs, Default::default()))
 /// }
 ///
-/// fn main() -> std::process::ExitCode {
+/// fn main() {
 ///     App::builtin().data("spirals", load).model("linear", build).run()
 /// }
 /// ```
@@ -133,9 +133,17 @@ impl App {
         App { registry: self.registry.hook(make) }
     }
 
-    /// Does what the command line says, and returns the exit status: 0 if that is done, 1 if it failed, 2 for an
-    /// error of usage or in a config.
-    pub fn run(self) -> ExitCode {
+    /// Does what the command line says, and ends the process. The exit status is 0 if that is done, 1 if it failed, 2
+    /// for an error of usage or in a config. What registered functions own is dropped before; functions of C's `atexit`
+    /// and destructors of libtorch's static objects don't run: those take a tenth of a second.
+    pub fn run(self) -> ! {
+        let status = self.status();
+        let _ = std::io::stdout().flush();
+        signal_hook::low_level::exit(status.into());
+    }
+
+    /// The exit status.
+    fn status(self) -> u8 {
         // If `ulimit -s` gives the first thread less, the work is done in a second thread. `None` is no limit.
         if getrlimit(Resource::Stack).current.is_none_or(|bytes| bytes >= STACK as u64) {
             return run(&self.registry);
@@ -159,7 +167,7 @@ fn set_program_name() {
     }
 }
 
-fn run(registry: &Registry) -> ExitCode {
+fn run(registry: &Registry) -> u8 {
     set_program_name();
     if let Some(status) = commands::complete(registry.kinds()) {
         return status;
@@ -202,9 +210,9 @@ fn run(registry: &Registry) -> ExitCode {
         Command::Relay(arguments) => commands::relay(&arguments),
     };
     let status = match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         // Its reader has what it wanted.
-        Err(error) if console::is_closed_stdout(&error) => ExitCode::SUCCESS,
+        Err(error) if console::is_closed_stdout(&error) => 0,
         Err(error) => {
             eprint_line(format_args!("error: {}", sentences(error.as_ref())));
             failure::exit_code(&error)

@@ -1,14 +1,12 @@
 //! The exit status of an error.
 
-use std::process::ExitCode;
-
 use lookahead_study::sweep::SweepError;
 
 use crate::config::ConfigError;
 use crate::usage::UsageError;
 
 /// 2 for errors in the command line or the config, 1 for all others.
-pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+pub fn exit_code(error: &anyhow::Error) -> u8 {
     use lookahead_run::Error::{NoSuchStep, NotARun, OtherRun, RunExists, RunMissing, RunName};
     let usage = error.chain().any(|cause| {
         cause.is::<UsageError>()
@@ -26,5 +24,5 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
                 )
             )
     });
-    ExitCode::from(if usage { 2 } else { 1 })
+    if usage { 2 } else { 1 }
 }

@@ -52,7 +52,7 @@
 //!     }
 //! }
 //!
-//! fn main() -> std::process::ExitCode {
+//! fn main() {
 //!     App::builtin() // task.loss = "quartic", task.metrics = ["close", "r2"]
 //!         .loss("quartic", &[Task::Regression], |_| Ok(Quartic))
 //!         .metric("close", &[Task::Regression], |_| Ok(Close))

@@ -6,11 +6,9 @@ mod friedman;
 mod sign;
 mod within;
 
-use std::process::ExitCode;
-
 use lookahead_trainer::{App, Task};
 
-fn main() -> ExitCode {
+fn main() {
     App::builtin()
         .data("friedman", friedman::load)
         .optimizer("sign", sign::build)

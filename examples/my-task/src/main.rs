@@ -3,10 +3,8 @@
 mod data;
 mod model;
 
-use std::process::ExitCode;
-
 use lookahead_trainer::App;
 
-fn main() -> ExitCode {
+fn main() {
     App::builtin().data("my-task", data::load).model("my-net", model::build).run()
 }

@@ -3,10 +3,8 @@
 mod sines;
 mod spirals;
 
-use std::process::ExitCode;
-
 use lookahead_trainer::App;
 
-fn main() -> ExitCode {
+fn main() {
     App::builtin().data("spirals", spirals::load).model("sines", sines::build).run()
 }

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
@@ -56,17 +55,17 @@ const CONTROLS: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// The exit status if there is nothing to do: 0 after help, 2 after a mistake.
-pub(crate) fn parse(kinds: &Kinds) -> Result<Cli, ExitCode> {
+pub(crate) fn parse(kinds: &Kinds) -> Result<Cli, u8> {
     let words: Vec<OsString> = std::env::args_os().collect();
     Cli::try_parse_from(&words).map_err(|error| {
         if !error.use_stderr()
             || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
         {
             let _ = error.print();
-            return ExitCode::from(error.exit_code() as u8);
+            return error.exit_code() as u8;
         }
         eprint_line(format_args!("error: {}", describe(&error, &words, kinds)));
-        ExitCode::from(2)
+        2
     })
 }
 

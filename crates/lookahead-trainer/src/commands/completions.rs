@@ -11,7 +11,6 @@ use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::ExitCode;
 
 use clap::{Command, CommandFactory};
 use clap_complete::env::{Elvish, EnvCompleter, Fish, Powershell, Shells};
@@ -90,8 +89,8 @@ pub fn completions(arguments: &cli::Completions) -> anyhow::Result<()> {
     Ok(print_line(String::from_utf8(script)?.trim())?)
 }
 
-/// Answers the script of a shell, if one asks.
-pub fn complete(kinds: &Kinds) -> Option<ExitCode> {
+/// Answers the script of a shell, if one asks. Returns the exit status.
+pub fn complete(kinds: &Kinds) -> Option<u8> {
     let shell = env::var(VARIABLE).ok()?;
     let shell = SHELLS.completer(&shell)?;
     let words: Vec<OsString> = env::args_os().skip_while(|word| word != "--").skip(1).collect();
@@ -104,9 +103,10 @@ pub fn complete(kinds: &Kinds) -> Option<ExitCode> {
             env::current_dir().ok().as_deref(),
             &mut answer,
         )?;
-        io::stdout().write_all(&answer)
+        io::stdout().write_all(&answer)?;
+        io::stdout().flush()
     };
-    Some(answer().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS))
+    Some(u8::from(answer().is_err()))
 }
 
 #[cfg(test)]
