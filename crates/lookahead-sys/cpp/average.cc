@@ -57,108 +57,128 @@ struct Lerp {
 };
 
 template <typename N>
-LOOKAHEAD_INLINE bool is_finite(const N* values, std::int64_t count) {
-  using Bits = typename Layout<N>::Bits;
-  Bits found = 0;
-  for (std::int64_t i = 0; i < count; ++i) {
-    Bits bits;
-    std::memcpy(&bits, values + i, sizeof(bits));
-    found |= beyond<N>(bits);
-  }
+LOOKAHEAD_INLINE typename Layout<N>::Bits beyond_at(const N* values, std::int64_t i) {
+  typename Layout<N>::Bits bits;
+  std::memcpy(&bits, values + i, sizeof(bits));
+  return beyond<N>(bits);
+}
+
+template <typename N>
+LOOKAHEAD_INLINE bool is_finite(const N* values, std::int64_t from, std::int64_t to) {
+  typename Layout<N>::Bits found = 0;
+  for (std::int64_t i = from; i < to; ++i) found |= beyond_at(values, i);
   return found == 0;
 }
 
-constexpr std::int64_t kBlock = 1024;  // three arrays of it fit the L1 cache
+constexpr std::int64_t kBlock = 1024;  // two blocks of three arrays fit the L1 cache
+
+// Calls `update` with each index, except in blocks in which `values` has NaN or infinity. The next block is looked at
+// while this one is updated: with a loop for each in turn, the processor fetches too little ahead, and waits. Returns
+// whether all values were finite.
+template <typename N, typename Update>
+LOOKAHEAD_INLINE bool for_finite(const N* values, std::int64_t from, std::int64_t to, const Update update) {
+  bool all_finite = true;
+  std::int64_t end = std::min(from + kBlock, to);
+  bool finite = is_finite(values, from, end);
+  while (from < to) {
+    const std::int64_t next_end = std::min(end + kBlock, to);
+    if (finite && next_end - end == kBlock) {
+      typename Layout<N>::Bits found = 0;
+      LOOKAHEAD_NO_OVERLAP
+      for (std::int64_t i = from; i < from + kBlock; ++i) {
+        found |= beyond_at(values, i + kBlock);
+        update(i);
+      }
+      finite = found == 0;
+    } else {
+      if (finite) {
+        LOOKAHEAD_NO_OVERLAP
+        for (std::int64_t i = from; i < end; ++i) update(i);
+      } else {
+        all_finite = false;
+      }
+      finite = is_finite(values, end, next_end);
+    }
+    from = end;
+    end = next_end;
+  }
+  return all_finite;
+}
 
 // W is the type of the mean and of the computation, N that of the weights.
 template <typename W, typename N>
 struct Primal {
   static LOOKAHEAD_INLINE bool run(const Part& part, std::int64_t from, std::int64_t to) {
-    bool all_finite = true;
+    W* const x = static_cast<W*>(part.mean);
+    const N* const z = static_cast<const N*>(part.point);
+    N* const y = static_cast<N*>(part.model);
     const Lerp<W> average(part.weight), interpolate(part.ahead);
-    for (; from < to; from += kBlock) {
-      const std::int64_t count = std::min(kBlock, to - from);
-      W* __restrict__ x = static_cast<W*>(part.mean) + from;
-      const N* __restrict__ z = static_cast<const N*>(part.point) + from;
-      N* __restrict__ y = static_cast<N*>(part.model) + from;
-      if (!is_finite(z, count)) {
-        all_finite = false;
-      } else if (part.weight == 1.0) {
-        // x is z, and so is y, to the bit.
-        for (std::int64_t i = 0; i < count; ++i) {
-          x[i] = static_cast<W>(z[i]);
-          y[i] = z[i];
-        }
-      } else if (part.ahead == 0.0) {
-        for (std::int64_t i = 0; i < count; ++i) {
-          x[i] = average(x[i], static_cast<W>(z[i]));
-          y[i] = z[i];
-        }
-      } else if (part.ahead == 1.0) {
-        for (std::int64_t i = 0; i < count; ++i) {
-          x[i] = average(x[i], static_cast<W>(z[i]));
-          y[i] = static_cast<N>(x[i]);
-        }
-      } else {
-        for (std::int64_t i = 0; i < count; ++i) {
-          const W point = static_cast<W>(z[i]);
-          const W mean = average(x[i], point);
-          x[i] = mean;
-          y[i] = static_cast<N>(interpolate(point, mean));
-        }
-      }
+    if (part.weight == 1.0) {
+      // x is z, and so is y, to the bit.
+      return for_finite(z, from, to, [=](std::int64_t i) __attribute__((always_inline)) {
+        x[i] = static_cast<W>(z[i]);
+        y[i] = z[i];
+      });
     }
-    return all_finite;
+    if (part.ahead == 0.0) {
+      return for_finite(z, from, to, [=](std::int64_t i) __attribute__((always_inline)) {
+        x[i] = average(x[i], static_cast<W>(z[i]));
+        y[i] = z[i];
+      });
+    }
+    if (part.ahead == 1.0) {
+      return for_finite(z, from, to, [=](std::int64_t i) __attribute__((always_inline)) {
+        const W mean = average(x[i], static_cast<W>(z[i]));
+        x[i] = mean;
+        y[i] = static_cast<N>(mean);
+      });
+    }
+    return for_finite(z, from, to, [=](std::int64_t i) __attribute__((always_inline)) {
+      const W point = static_cast<W>(z[i]);
+      const W mean = average(x[i], point);
+      x[i] = mean;
+      y[i] = static_cast<N>(interpolate(point, mean));
+    });
   }
 };
 
 template <typename W, typename N>
 struct Nesterov {
   static LOOKAHEAD_INLINE bool run(const Part& part, std::int64_t from, std::int64_t to) {
-    bool all_finite = true;
+    W* const m = static_cast<W*>(part.mean);
+    N* const theta = static_cast<N*>(part.point);
+    N* const y = static_cast<N*>(part.model);
     const Lerp<W> average(part.weight);
-    const W ahead = static_cast<W>(part.ahead);
-    for (; from < to; from += kBlock) {
-      const std::int64_t count = std::min(kBlock, to - from);
-      W* __restrict__ m = static_cast<W*>(part.mean) + from;
-      N* __restrict__ theta = static_cast<N*>(part.point) + from;
-      N* __restrict__ y = static_cast<N*>(part.model) + from;
-      if (!is_finite(y, count)) {
-        all_finite = false;
-        continue;
-      }
-      for (std::int64_t i = 0; i < count; ++i) {
+    // At β = 0 the model is not written: it is the inner optimizer's, to the bit.
+    if (part.ahead == 0.0) {
+      return for_finite(y, from, to, [=](std::int64_t i) __attribute__((always_inline)) {
         m[i] = average(m[i], static_cast<W>(y[i]) - static_cast<W>(theta[i]));
         theta[i] = y[i];
-      }
-      // At β = 0 the model is not written: it is the inner optimizer's, to the bit.
-      if (part.ahead == 0.0) continue;
-      for (std::int64_t i = 0; i < count; ++i) {
-        y[i] = static_cast<N>(static_cast<W>(y[i]) + ahead * m[i]);
-      }
+      });
     }
-    return all_finite;
+    const W ahead = static_cast<W>(part.ahead);
+    return for_finite(y, from, to, [=](std::int64_t i) __attribute__((always_inline)) {
+      const N model = y[i];
+      const W mean = average(m[i], static_cast<W>(model) - static_cast<W>(theta[i]));
+      m[i] = mean;
+      theta[i] = model;
+      y[i] = static_cast<N>(static_cast<W>(model) + ahead * mean);
+    });
   }
 };
 
 template <typename W, typename N>
 struct Mean {
   static LOOKAHEAD_INLINE bool run(const Part& part, std::int64_t from, std::int64_t to) {
-    bool all_finite = true;
-    const Lerp<W> average(part.weight);
-    for (; from < to; from += kBlock) {
-      const std::int64_t count = std::min(kBlock, to - from);
-      W* __restrict__ m = static_cast<W*>(part.mean) + from;
-      const N* __restrict__ y = static_cast<const N*>(part.model) + from;
-      if (!is_finite(y, count)) {
-        all_finite = false;
-      } else if (part.weight == 1.0) {
-        for (std::int64_t i = 0; i < count; ++i) m[i] = static_cast<W>(y[i]);
-      } else {
-        for (std::int64_t i = 0; i < count; ++i) m[i] = average(m[i], static_cast<W>(y[i]));
-      }
+    W* const m = static_cast<W*>(part.mean);
+    const N* const y = static_cast<const N*>(part.model);
+    if (part.weight == 1.0) {
+      return for_finite(y, from, to, [=](std::int64_t i) __attribute__((always_inline)) { m[i] = static_cast<W>(y[i]); });
     }
-    return all_finite;
+    const Lerp<W> average(part.weight);
+    return for_finite(y, from, to, [=](std::int64_t i) __attribute__((always_inline)) {
+      m[i] = average(m[i], static_cast<W>(y[i]));
+    });
   }
 };
 
