@@ -148,7 +148,8 @@ test-examples: _setup
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
     {{ just }} _python3 examples/new_task.py "$folder/new-one"
-    # It has the dependencies of the examples, which are there.
+    # It then has the dependencies of the examples, which are there.
+    cargo add --quiet --offline --dev --manifest-path "$folder/new-one/Cargo.toml" --path examples/same-features
     cd "$folder/new-one"
     cargo test "${options[@]}" --offline
 

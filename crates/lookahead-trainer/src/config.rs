@@ -218,7 +218,7 @@ impl Config {
         let mut config = Config::read_table(kinds, &table)
             .map_err(|message| ConfigError::new(origin, message))?;
         lookahead::check_optimizer(&table).and_then(|()| config.resolve(kinds)).map_err(
-            |issue| match overrides.iter().rev().find(|set| set.key == issue.key) {
+            |issue| match overrides.iter().rev().find(|set| has_set(&set.key, &issue.key)) {
                 Some(set) => ConfigError::new(set.to_string(), issue.message),
                 None => in_text(issue),
             },
@@ -239,6 +239,13 @@ impl Config {
             let note = if set.is_broken_list() { " Quote the setting for the shell." } else { "" };
             ConfigError::new(set.to_string(), message + note)
         };
+        let find = |wanted: &dyn Fn(&Override) -> bool| overrides.iter().find(|set| wanted(set));
+        let is_off =
+            |set: &Override| set.key == "lookahead" && set.value == toml::Value::Boolean(false);
+        if let (Some(off), Some(preset)) = (find(&is_off), find(&|set| set.key == PRESET)) {
+            let message = format!("There is no Lookahead for `{preset}`. Remove one of the two.");
+            return Err(in_set(off, message));
+        }
         let mut notes = Vec::new();
         // The other settings override a preset, wherever it is.
         let mut overrides = overrides.to_vec();
@@ -462,4 +469,10 @@ fn span_of(text: &str, key: &str) -> Option<Range<usize>> {
         table = value.get_ref().as_table()?;
     }
     None
+}
+
+/// Whether a setting of `set` decides `key`: the same, or one in a list of tables, as `optimizer.group.0.alpha`.
+fn has_set(set: &str, key: &str) -> bool {
+    let inner = key.strip_prefix(set).and_then(|rest| rest.strip_prefix('.'));
+    set == key || inner.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
 }

@@ -182,7 +182,7 @@ fn seeds(entry: &Entry) -> Result<Vec<i64>, Fault> {
 fn flat<'a>(
     text: &str,
     entry: &Entry<'a>,
-    is_value: &dyn Fn(&Value) -> bool,
+    is_value: &dyn Fn(&Entry) -> bool,
 ) -> Result<Vec<Entry<'a>>, Fault> {
     let (Some(table), Some(spanned)) = (entry.value.as_table(), entry.spanned.get_ref().as_table())
     else {
@@ -198,11 +198,11 @@ fn flat<'a>(
 fn descend<'a>(
     text: &str,
     entry: Entry<'a>,
-    is_value: &dyn Fn(&Value) -> bool,
+    is_value: &dyn Fn(&Entry) -> bool,
     found: &mut Vec<Entry<'a>>,
 ) -> Result<(), Fault> {
     if let (Some(table), Some(spanned), false) =
-        (entry.value.as_table(), entry.spanned.get_ref().as_table(), is_value(entry.value))
+        (entry.value.as_table(), entry.spanned.get_ref().as_table(), is_value(&entry))
     {
         for mut inner in entries(text, spanned, table) {
             inner.key = format!("{}.{}", entry.key, inner.key);
@@ -222,12 +222,16 @@ fn descend<'a>(
     Ok(())
 }
 
-fn is_plain_value(value: &Value) -> bool {
-    !value.is_table()
+/// Whether an entry is a key's value: anything but a table, or a table in braces as in
+/// `lookahead.alpha_schedule = { kind = "linear", to = 1.0 }`. In braces after one word are the keys of a section.
+fn is_plain_value(text: &str, entry: &Entry) -> bool {
+    let in_braces = || text[entry.spanned.span()].starts_with('{');
+    !entry.value.is_table() || (entry.key.contains('.') && in_braces())
 }
 
 fn settings(text: &str, entry: &Entry) -> Result<Vec<Setting>, Fault> {
-    Ok(flat(text, entry, &is_plain_value)?.into_iter().map(setting).collect())
+    let keys = flat(text, entry, &|entry| is_plain_value(text, entry))?;
+    Ok(keys.into_iter().map(setting).collect())
 }
 
 fn setting(entry: Entry) -> Setting {
@@ -239,7 +243,7 @@ fn axes(text: &str, entry: &Entry) -> Result<Vec<Axis>, Fault> {
         let values = values(&entry, entry.value, "the values to run")?;
         Ok(Axis { values, key: entry.key, line: entry.line })
     };
-    flat(text, entry, &is_plain_value)?.into_iter().map(axis).collect()
+    flat(text, entry, &|entry| is_plain_value(text, entry))?.into_iter().map(axis).collect()
 }
 
 /// A list of different values.
@@ -268,8 +272,8 @@ fn same(a: &Value, b: &Value) -> bool {
 }
 
 fn random(text: &str, entry: &Entry) -> Result<Random, Fault> {
-    let is_distribution = |value: &Value| {
-        value.as_table().is_none_or(|table| {
+    let is_distribution = |entry: &Entry| {
+        entry.value.as_table().is_none_or(|table| {
             !table.is_empty() && table.keys().all(|key| DISTRIBUTIONS.contains(&key.as_str()))
         })
     };
@@ -371,7 +375,7 @@ fn variant(
             "grid" => grid = axes(text, &entry)?,
             _ => {
                 let mut keys = Vec::new();
-                descend(text, entry, &is_plain_value, &mut keys)?;
+                descend(text, entry, &|entry| is_plain_value(text, entry), &mut keys)?;
                 set.extend(keys.into_iter().map(setting));
             }
         }

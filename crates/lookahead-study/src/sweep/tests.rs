@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use toml::Value;
 
-use super::file::{Distribution, MOST};
+use super::file::{Distribution, MOST, Setting};
 use super::plan::difference;
 use super::points::{SweepPoint, expand};
 use super::*;
@@ -104,6 +104,28 @@ fn faults_have_their_lines_and_what_is_allowed() {
         assert!(said.starts_with(&place) && said.contains(words), "{text:?}: {said}");
         assert!(error.is_usage());
     }
+}
+
+/// A table in braces is the value of a key, and after one word the keys of a section.
+#[test]
+fn a_key_can_be_a_table_in_braces() {
+    let file = parse(
+        r#"config = "c"
+           [set]
+           "lookahead.alpha_schedule" = { kind = "linear", to = 1.0 }
+           lookahead.k_schedule = { kind = "linear", to = 9 }
+           train = { threads = 1, epochs = 2 }
+           [[variants]]
+           name = "steps"
+           "lookahead.alpha_schedule" = { kind = "steps", every = 5 }
+        "#,
+    )
+    .unwrap();
+    let keys = |set: &[Setting]| -> Vec<String> { set.iter().map(|set| set.key.clone()).collect() };
+    let set = ["lookahead.alpha_schedule", "lookahead.k_schedule", "train.threads", "train.epochs"];
+    assert_eq!(keys(&file.set), set);
+    assert_eq!(file.set[0].value.get("to").and_then(Value::as_float), Some(1.0));
+    assert_eq!(keys(&file.variants[0].set), ["lookahead.alpha_schedule"]);
 }
 
 #[test]

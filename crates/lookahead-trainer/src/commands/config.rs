@@ -58,7 +58,9 @@ impl<'a> Choice<'a> {
 /// Prints all keys, or what is known of one, of a section or of a kind.
 pub fn config(kinds: &Kinds, arguments: &cli::ConfigKeys) -> anyhow::Result<()> {
     let sections = keys::sections(kinds);
-    let named = arguments.key.as_deref().map(|name| find(&sections, name)).transpose()?;
+    let group = keys::group(kinds);
+    let find = |name| of_group(&group, name).map_or_else(|| find(&sections, name), Ok);
+    let named = arguments.key.as_deref().map(find).transpose()?;
     let mut stdout = Stdout::new()?;
     if arguments.json {
         let shown: Vec<serde_json::Value> = match &named {
@@ -78,13 +80,24 @@ pub fn config(kinds: &Kinds, arguments: &cli::ConfigKeys) -> anyhow::Result<()> 
             // `grep` reads whole lines.
             None => page::overview(&sections, terminal.unwrap_or(usize::MAX)),
             Some(Named::Section(section)) => page::section(section, width),
-            Some(Named::Key(entries)) => page::key(kinds, entries, width),
+            Some(Named::Key(entries)) => {
+                let is_group = entries.iter().any(|entry| entry.dotted() == group.name);
+                let inner = if is_group { page::group(&group, width) } else { String::new() };
+                page::key(kinds, entries, width) + &inner
+            }
             Some(Named::Choice(choice)) => page::choice(kinds, *choice, width),
         };
         stdout.write_all(text.as_bytes())?;
     }
     stdout.flush()?;
     Ok(())
+}
+
+/// A key of a parameter group, by its dotted name.
+fn of_group<'a>(group: &'a SectionKeys, name: &str) -> Option<Named<'a>> {
+    let entries: Vec<&KeyEntry> =
+        group.keys.iter().filter(|entry| entry.dotted() == name).collect();
+    (!entries.is_empty()).then_some(Named::Key(entries))
 }
 
 /// Finds a section, a dotted key, a name that a key can have like `data.csv` or `lookahead.preset=snoo`, or the name of

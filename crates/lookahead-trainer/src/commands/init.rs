@@ -27,9 +27,6 @@ use crate::hints::quoted;
 use crate::nearest::similar;
 use crate::usage::UsageError;
 
-/// The key of the learning rate.
-const LR: &str = "optimizer.lr";
-
 /// Writes the config and the schema, if there is none, and prints what to do next. Without a kind, lists the kinds.
 pub fn init(kinds: &Kinds, arguments: &cli::Init) -> anyhow::Result<()> {
     let Some(name) = &arguments.kind else { return list(kinds) };
@@ -225,9 +222,10 @@ fn likely_target(columns: &[String]) -> &str {
 fn fill(kinds: &Kinds, values: &mut Table, sets: &[Override]) -> anyhow::Result<()> {
     let before = kind_of_optimizer(values).to_owned();
     apply(kinds, values, sets)?;
-    if kind_of_optimizer(values) != before && sets.iter().all(|set| set.key != LR) {
-        // That of the starter is for its own kind.
-        section(values, "optimizer").remove("lr");
+    if kind_of_optimizer(values) != before {
+        // The starter's other settings are for its own kind.
+        let is_given = |key: &str| sets.iter().any(|set| set.key == format!("optimizer.{key}"));
+        section(values, "optimizer").retain(|key, _| key == "kind" || is_given(key));
     }
     lookahead::expand_preset(values);
     let kind = kind_of_optimizer(values);

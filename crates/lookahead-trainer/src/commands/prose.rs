@@ -25,12 +25,16 @@ pub(super) fn plain(markdown: &str) -> String {
     text + rest
 }
 
-/// A phrase as a sentence.
+/// A phrase as a sentence. A Greek letter is a symbol: it stays as it is.
 pub(super) fn sentence(phrase: &str) -> String {
     let mut letters = phrase.chars();
-    let first: String = letters.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
+    let first: String = letters.next().map(capital).unwrap_or_default();
     let stop = if phrase.is_empty() || phrase.ends_with('.') { "" } else { "." };
     format!("{first}{}{stop}", letters.as_str())
+}
+
+fn capital(letter: char) -> String {
+    if letter.is_ascii() { letter.to_ascii_uppercase().into() } else { letter.into() }
 }
 
 /// The first part of a phrase.

@@ -9,7 +9,6 @@ use super::{find, resume};
 use crate::cli;
 use crate::config::distributed::DistributedMode;
 use crate::config::{Config, Loaded};
-use crate::console::eprint_line;
 use crate::controls::Hangup;
 use crate::distributed::WorkerGroup;
 use crate::initial::InitialWeights;
@@ -31,11 +30,6 @@ pub fn train(registry: &Registry, arguments: &cli::Train) -> anyhow::Result<()> 
     // A name that is taken is reported before the data is loaded.
     if let Some(name) = arguments.name.as_ref().filter(|_| !arguments.auto_resume) {
         RunFolder::check_free(&arguments.out, name)?;
-    }
-    if !arguments.shared.quiet {
-        for note in &loaded.notes {
-            eprint_line(format_args!("Note: {note}"));
-        }
     }
     let workers = WorkerGroup::join(&loaded.config)?;
     workers
@@ -118,12 +112,12 @@ fn train_with(
     })?;
     let notes =
         [training.origin(), training.note(), training.oversized_batch(), training.extrapolation()];
-    for message in notes.into_iter().flatten().chain(training.unused_settings()) {
+    let unused = training.unused_settings();
+    for message in loaded.notes.into_iter().chain(notes.into_iter().flatten()).chain(unused) {
         hooks.events.note(0, message);
     }
-    loaded.notes.extend(hooks.open_to_others(&training, None));
-    loaded.notes.extend_from_slice(lock.warnings());
-    warn(&mut hooks, 0, loaded.notes);
+    let not_open = hooks.open_to_others(&training, None);
+    warn(&mut hooks, 0, lock.warnings().iter().cloned().chain(not_open).collect());
     let ended = run_to_the_end(&mut training, &mut hooks)?;
     training.workers().leave()?;
     if !hooks.events.observer.is_quiet() {

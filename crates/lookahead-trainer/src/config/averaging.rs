@@ -121,8 +121,7 @@ pub(super) const KEYS: &[Key] = &[
         .only(&["primal"]),
     Key::number(
         "mu_y",
-        "the fraction of the average in the weights of which the gradient is taken: by default 0.7, with \
-         schedule_free, whose authors call it β, 0.9",
+        "the fraction of the average in the weights of which the gradient is taken; the authors of schedule_free call it β",
     )
     .at_least(0.0)
     .at_most(1.0)

@@ -150,14 +150,14 @@ impl GroupConfig {
                 }
             }
         }
+        match kind {
+            Some(kind) => group.take_kind(kinds, kind, options)?,
+            None => refuse_options(kinds, &options)?,
+        }
         if group.patterns.is_empty() && group.dims.is_empty() {
             let message = "A group of `[[optimizer.group]]` has neither `match` nor `dims`, which say what belongs to \
                            it. Add one, for example `match = \"*.bias\"`.";
             return Err(ConfigIssue::new("", message));
-        }
-        match kind {
-            Some(kind) => group.take_kind(kinds, kind, options)?,
-            None => refuse_options(kinds, &options)?,
         }
         Ok(group)
     }

@@ -127,7 +127,7 @@ pub(super) fn foreign_key(section: &str, name: &str, keys: &[Key]) -> ConfigIssu
 }
 
 /// Words with commas and an "and".
-pub(super) fn listed(words: &[&str]) -> String {
+pub(crate) fn listed(words: &[&str]) -> String {
     match words {
         [] => String::new(),
         [one] => (*one).to_owned(),

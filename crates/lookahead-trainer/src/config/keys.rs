@@ -408,10 +408,14 @@ fn common(kinds: &Kinds, known: &Known, key: Key) -> KeyEntry {
             }
         }
         (_, name) => {
-            let kind = key.kinds.first().copied().unwrap_or_default();
-            let given = (known.defaults)(kind).remove(name);
-            let value = given.filter(|_| key.default != REQUIRED);
-            entry.defaults.push(KindDefault { kinds: Vec::new(), value });
+            let value =
+                |kind| (known.defaults)(kind).remove(name).filter(|_| key.default != REQUIRED);
+            for &kind in key.kinds {
+                entry.add_default(kind, value(kind));
+            }
+            if key.kinds.is_empty() {
+                entry.defaults.push(KindDefault { kinds: Vec::new(), value: value("") });
+            }
         }
     }
     entry

@@ -256,11 +256,11 @@ pub(super) fn replace_by_preset(config: &mut Table) -> Option<String> {
         let Some(section) = config.get_mut(name).and_then(Value::as_table_mut) else { continue };
         for key in keys {
             let own = section.remove(*key).filter(|own| preset.get(*key) != Some(own));
-            replaced.extend(own.map(|own| format!("`{name}.{key}` {own}")));
+            replaced.extend(own.map(|own| format!("`{name}.{key}` = {own}")));
         }
     }
     (!replaced.is_empty())
-        .then(|| format!("The preset takes the place of the config's {}.", replaced.join(", ")))
+        .then(|| format!("The preset overrides the config's {}.", replaced.join(", ")))
 }
 
 /// Checks ranges, and that the inner optimizer has what the settings act on.
@@ -284,7 +284,13 @@ pub(super) fn check(
             ),
         ));
     }
-    if config.momentum_policy != MomentumPolicy::Maintain && !kind.keeps_moments(&inner.options) {
+    // A group with a kind of its own may have moments.
+    let has_other_kinds =
+        || inner.groups(kinds).is_ok_and(|all| all.iter().any(|group| group.kind.is_some()));
+    if config.momentum_policy != MomentumPolicy::Maintain
+        && !kind.keeps_moments(&inner.options)
+        && !has_other_kinds()
+    {
         let has_no_effect = "`lookahead.momentum_policy` has no effect, since";
         let message = if kind.has("momentum") {
             format!("{has_no_effect} `optimizer.momentum` is 0. Set a momentum, or use `maintain`.")

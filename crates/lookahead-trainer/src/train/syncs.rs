@@ -69,14 +69,15 @@ impl Training {
         let lookahead = self.config.lookahead.as_ref()?;
         let plain = lookahead.outer_momentum == 0.0 && lookahead.adaptive_alpha == 0.0;
         let last = lookahead.alpha_schedule.at(lookahead.alpha, u64::MAX);
-        let largest = lookahead.alpha.max(last);
-        (plain && largest > 1.0).then(|| {
-            let is = if last > lookahead.alpha { "grows to" } else { "is" };
-            format!(
-                "`{SLOW_STEP_SIZE}` {is} {largest}: above 1 a sync extrapolates, which moves the slow weights beyond the \
-                 fast ones."
-            )
-        })
+        let is = if last > lookahead.alpha { "grows to" } else { "is" };
+        let own = (SLOW_STEP_SIZE, is, lookahead.alpha.max(last));
+        let groups = self.config.optimizer.alphas(self.registry.kinds());
+        let of_groups = groups.into_iter().map(|(_, alpha)| ("optimizer.group.alpha", "is", alpha));
+        let mut all = std::iter::once(own).chain(of_groups);
+        let (key, is, alpha) = all.find(|(_, _, alpha)| plain && *alpha > 1.0)?;
+        Some(format!(
+            "`{key}` {is} {alpha}: above 1 a sync extrapolates, which moves the slow weights beyond the fast ones."
+        ))
     }
 
     /// A sentence if a k was set that the current cycle does not have yet.

@@ -5,6 +5,7 @@ use lookahead_core::{AlphaPlacement, LookaheadConfig};
 
 use super::setup::Training;
 use crate::config::groups::GroupConfig;
+use crate::config::issue::listed;
 
 impl Training {
     /// A sentence for each setting without effect.
@@ -17,6 +18,7 @@ impl Training {
             of_lookahead(without_outer_momentum),
             lookahead.filter(|_| !has_statistics).and_then(without_statistics),
             self.late_average(),
+            self.no_extrapolation(),
             self.muon_without_matrices(&groups),
         ];
         let idle = groups_without_options(&groups);
@@ -31,6 +33,18 @@ impl Training {
                 "`averaging.start_step` is {start}, and the run takes {steps} steps (`{}`): the average never begins. Use \
                  less than {steps}, or more steps.",
                 self.config.train.deciding_key()
+            )
+        })
+    }
+
+    /// EMA-Nesterov that ends before it begins.
+    fn no_extrapolation(&self) -> Option<String> {
+        let settings = self.config.averaging.extrapolation()?;
+        let (start, end) = (settings.start_step, settings.end_step?);
+        (end <= start).then(|| {
+            format!(
+                "`averaging.end_step` is {end} and `averaging.start_step` is {start}: no step is taken ahead of the \
+                 weights, and this is the inner optimizer alone. Use an end after the start, or remove `end_step`."
             )
         })
     }
@@ -87,7 +101,8 @@ fn no_effect<'a>(
 ) -> Option<(String, &'static str, &'static str)> {
     let keys: Vec<String> = keys.map(|key| format!("`lookahead.{key}`")).collect();
     let (has, them) = if keys.len() == 1 { ("has", "it") } else { ("have", "them") };
-    (!keys.is_empty()).then(|| (keys.join(" and "), has, them))
+    let words: Vec<&str> = keys.iter().map(String::as_str).collect();
+    (!keys.is_empty()).then(|| (listed(&words), has, them))
 }
 
 /// Groups that change nothing. One before a group with options does: it keeps its parameters out of that.

@@ -68,7 +68,7 @@ fn a_preset_is_its_settings_and_every_key_overrides_it() {
     // Those of the command line win in any order, and those of the config do not, which a note says.
     let sandbox = Sandbox::new(SMALL);
     let shown = stderr(&sandbox.train("run", &sets(&["lookahead.k=4", "lookahead.preset=snoo"])));
-    assert!(shown.contains("takes the place of the config's `lookahead.k` 3"), "{shown}");
+    assert!(shown.contains("overrides the config's `lookahead.k` = 3"), "{shown}");
     let written = config(&sandbox, "run");
     assert!(["k = 4\n", "alpha = 0.8\n"].iter().all(|line| written.contains(line)), "{written}");
     let resume = ["resume", "runs/run", "--set", "lookahead.preset=diloco"];
@@ -107,8 +107,15 @@ fn the_preset_ranger_is_radam_in_lookahead() {
     // It takes the place of a config's optimizer.
     let other = Sandbox::new(SMALL);
     let shown = stderr(&other.train("preset", &sets(&["lookahead.preset=ranger"])));
-    assert!(shown.contains("`optimizer.kind` \"sgd\""), "{shown}");
+    assert!(shown.contains("`optimizer.kind` = \"sgd\""), "{shown}");
     assert_eq!(config(&other, "preset"), config(&sandbox, "keys"));
+
+    let both = ["train", "test.toml", "--set", "lookahead=false", "--set", "lookahead.preset=snoo"];
+    failed(
+        &sandbox.lookahead(&both),
+        2,
+        &["There is no Lookahead for `--set lookahead.preset=snoo`"],
+    );
 
     let init = ["init", "digits", "-o", "-", "--set", "lookahead.preset=ranger"];
     let written = String::from_utf8(sandbox.lookahead(&init).stdout).unwrap();

@@ -6,7 +6,9 @@ use crate::common::{SMALL, Sandbox, sets, stderr};
 fn said(sandbox: &Sandbox, run: &str, keys: &[&str]) -> String {
     let shown = stderr(&sandbox.train(run, &sets(keys)));
     let about = |line: &&str| {
-        ["no effect", "never begins", "Muon moves"].iter().any(|words| line.contains(words))
+        ["no effect", "never begins", "Muon moves", "ahead of the weights", "extrapolates"]
+            .iter()
+            .any(|words| line.contains(words))
     };
     shown.lines().filter(about).collect::<Vec<_>>().join("\n")
 }
@@ -26,7 +28,7 @@ fn settings_without_effect_are_named_once() {
             "preset",
             &["lookahead.preset=muloco", "lookahead.outer_momentum=0", "lookahead.restart_every=2"],
             format!(
-                "`lookahead.outer_nesterov` and `lookahead.alpha_placement` and `lookahead.restart_every` have no effect, \
+                "`lookahead.outer_nesterov`, `lookahead.alpha_placement` and `lookahead.restart_every` have no effect, \
                  {no_momentum} them."
             ),
         ),
@@ -47,6 +49,19 @@ fn settings_without_effect_are_named_once() {
                 .to_owned(),
         ),
         ("late-average", &["averaging.kind=ema", "averaging.start_step=13"], String::new()),
+        (
+            "never-ahead",
+            &["lookahead=false", "averaging.kind=ema_nesterov", "averaging.start_step=8", "averaging.end_step=5"],
+            "`averaging.end_step` is 5 and `averaging.start_step` is 8: no step is taken ahead of the weights, and this is \
+             the inner optimizer alone. Use an end after the start, or remove `end_step`."
+                .to_owned(),
+        ),
+        (
+            "group",
+            &["lookahead.extrapolate=true", "optimizer.group=[{dims=1,alpha=1.5}]"],
+            "`optimizer.group.alpha` is 1.5: above 1 a sync extrapolates, which moves the slow weights beyond the fast ones."
+                .to_owned(),
+        ),
         ("muon", &["optimizer.kind=muon"], String::new()),
     ] {
         assert_eq!(said(&sandbox, run, keys), expected, "{run}");

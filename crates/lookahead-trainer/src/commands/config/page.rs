@@ -114,6 +114,14 @@ fn brief(entry: &KeyEntry, kinds: &str, width: usize) -> String {
     text
 }
 
+/// The keys of a parameter group that are not a kind's.
+pub(super) fn group(group: &SectionKeys, width: usize) -> String {
+    let width = width.min(WIDEST);
+    let own = group.keys.iter().filter(|entry| entry.kinds.is_empty());
+    let keys: String = own.map(|entry| brief(entry, "", width)).collect();
+    format!("\nThe keys of a group, besides those of its kind\n{keys}")
+}
+
 /// A key, with its examples. Several entries are its meanings for several kinds.
 pub(super) fn key(kinds: &Kinds, entries: &[&KeyEntry], width: usize) -> String {
     let width = width.min(WIDEST);

@@ -41,6 +41,28 @@ fn names_are_found_with_and_without_their_sections() {
 }
 
 #[test]
+fn keys_of_a_group_are_found() {
+    let kinds = Registry::builtin().kinds().clone();
+    let group = keys::group(&kinds);
+    let Some(Named::Key(entries)) = of_group(&group, "optimizer.group.lr_scale") else { panic!() };
+    assert!(page::key(&kinds, &entries, 100).starts_with("optimizer.group.lr_scale\n"));
+    assert!(of_group(&group, "optimizer.lr").is_none());
+    let listed = page::group(&group, 100);
+    for key in ["match", "dims", "lr_scale", "weight_decay", "alpha", "kind"] {
+        assert!(listed.contains(&format!("\n  {key}")), "{key}: {listed}");
+    }
+}
+
+/// The kinds of an average differ in a default.
+#[test]
+fn a_default_is_that_of_each_kind() {
+    let kinds = Registry::builtin().kinds().clone();
+    let sections = keys::sections(&kinds);
+    let Ok(Named::Key(entries)) = find(&sections, "averaging.mu_y") else { panic!() };
+    assert_eq!(entries[0].default_words(), "0.7 for primal; 0.9 for schedule_free");
+}
+
+#[test]
 fn other_names_have_the_nearest_ones() {
     for (name, part) in [
         ("kind", "Name one of these: `data.kind`, `model.kind`, `optimizer.kind`"),

@@ -112,6 +112,8 @@ fn the_learning_rate_suits_the_optimizer() {
         let config = parse(&kinds, &written(&kinds, kind, sets));
         assert_eq!(config.optimizer.lr, lr, "{kind} {sets:?}");
     }
+    let config = parse(&kinds, &written(&kinds, "digits", &["optimizer.kind=muon"]));
+    assert_eq!(config.optimizer.options["momentum"].as_float(), Some(0.95));
     for schema in &kinds.optimizers {
         let set = format!("optimizer.kind={}", schema.name);
         let config = parse(&kinds, &written(&kinds, "digits", &[&set]));

@@ -250,6 +250,23 @@ fn faults_of_a_group_are_refused_with_their_lines() {
     );
     let refused = parsed(CONFIG, &["optimizer.group=[{dims=1, lr=2}]"]).unwrap_err().to_string();
     assert!(refused.starts_with("--set optimizer.group="), "{refused}");
+    // Its α is checked with those of `[lookahead]`.
+    let refused =
+        parsed(CONFIG, &["optimizer.group=[{dims=1, alpha=1.5}]"]).unwrap_err().to_string();
+    assert!(refused.starts_with("--set optimizer.group="), "{refused}");
+    let refused =
+        parsed(CONFIG, &["optimizer.group=[{matches=\"*.bias\"}]"]).unwrap_err().to_string();
+    assert!(refused.contains("Did you mean `optimizer.group.match`?"), "{refused}");
+}
+
+/// The moments that are reset may be those of a group.
+#[test]
+fn a_group_with_moments_has_a_momentum_policy() {
+    let sets = ["optimizer.kind=sgd", "optimizer.momentum=0", "lookahead.momentum_policy=reset"];
+    let refused = parsed(CONFIG, &sets).unwrap_err().to_string();
+    assert!(refused.contains("`lookahead.momentum_policy` has no effect"), "{refused}");
+    let group = "optimizer.group=[{dims=1, kind=\"adam\"}]";
+    parsed(CONFIG, &[&sets[..], &[group]].concat()).unwrap();
 }
 
 #[test]
