@@ -25,7 +25,7 @@ every_steps = 2
 "#;
 
 /// A `.npy` file of this type, in NumPy's notation, with these bytes.
-fn write_npy(path: &Path, element: &str, shape: &str, data: &[u8]) {
+pub(crate) fn write_npy(path: &Path, element: &str, shape: &str, data: &[u8]) {
     let header = format!("{{'descr': '{element}', 'fortran_order': False, 'shape': {shape}, }}\n");
     let length = (header.len() as u16).to_le_bytes();
     let parts = [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), data];

@@ -29,11 +29,26 @@ fn free_port() -> u16 {
 
 /// The same command in `size` processes.
 pub(crate) fn start(sandbox: &Sandbox, size: usize, arguments: &[&str]) -> Vec<Child> {
-    let port = free_port();
-    (0..size).map(|rank| as_rank(&mut sandbox.command(arguments), rank, size, port)).collect()
+    start_each(sandbox, size, arguments, |_, _| {})
 }
 
-fn ends(ranks: Vec<Child>) -> Vec<Output> {
+/// As [`start`], with what `change` does to the command of a rank.
+pub(crate) fn start_each(
+    sandbox: &Sandbox,
+    size: usize,
+    arguments: &[&str],
+    change: impl Fn(usize, &mut Command),
+) -> Vec<Child> {
+    let port = free_port();
+    let start = |rank| {
+        let mut command = sandbox.command(arguments);
+        change(rank, &mut command);
+        as_rank(&mut command, rank, size, port)
+    };
+    (0..size).map(start).collect()
+}
+
+pub(crate) fn ends(ranks: Vec<Child>) -> Vec<Output> {
     ranks.into_iter().map(|child| child.wait_with_output().unwrap()).collect()
 }
 

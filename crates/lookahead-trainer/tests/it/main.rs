@@ -45,6 +45,7 @@ mod plotting;
 mod predicting;
 mod predicting_kinds;
 mod pytorch;
+mod ranks;
 mod readers;
 mod reading;
 mod recording;
