@@ -51,12 +51,14 @@ fn alert_of(event: &Event) -> Option<(&'static str, String)> {
         }
         Event::RolledBack(RolledBack { cause: RollBackCause::Requested, .. }) => None,
         Event::RolledBack(rolled_back) => Some(("rolled_back", rolled_back.message.clone())),
-        Event::Stalled(Stalled { seconds, usual_seconds }) => {
+        Event::Stalled(Stalled { seconds, usual_seconds, in_evaluation }) => {
             let [so_far, usual] = [*seconds, *usual_seconds].map(format::duration);
-            Some((
-                "stalled",
-                format!("A step has taken {so_far} so far, and steps usually take {usual}."),
-            ))
+            let what = if *in_evaluation {
+                format!("An evaluation has stood still for {so_far}")
+            } else {
+                format!("A step has taken {so_far} so far")
+            };
+            Some(("stalled", format!("{what}, and steps usually take {usual}.")))
         }
         _ => None,
     }

@@ -64,6 +64,7 @@ mod terminal;
 mod torchrun;
 mod torchscript;
 mod unused_settings;
+mod waiting;
 mod watchdog;
 mod watching;
 mod without_dashboard;
