@@ -200,13 +200,17 @@ fn run(registry: &Registry) -> ExitCode {
         Command::Completions(arguments) => commands::completions(&arguments),
         Command::Man(arguments) => commands::man(&arguments),
         Command::Relay(arguments) => commands::relay(&arguments),
+        Command::Forwarded(arguments) => commands::forwarded(kinds, &arguments),
     };
     let status = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         // Its reader has what it wanted.
         Err(error) if console::is_closed_stdout(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint_line(format_args!("error: {}", sentences(error.as_ref())));
+            // What failed on another machine has said so.
+            if !error.is::<failure::FailedThere>() {
+                eprint_line(format_args!("error: {}", sentences(error.as_ref())));
+            }
             failure::exit_code(&error)
         }
     };
