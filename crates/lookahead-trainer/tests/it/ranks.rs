@@ -83,27 +83,22 @@ fn an_error_of_another_process_alerts_once_and_names_it() {
     assert!(reason.contains(words), "{reason}");
 }
 
-/// Its watchdog has ended rank 0, which has alerted, while rank 1 was frozen.
+/// Rank 0 has waited in vain for rank 1, which was frozen, and has alerted and ended.
 #[test]
 fn a_process_that_wakes_up_after_the_end_of_rank_0_does_not_alert_again() {
     let sandbox = Sandbox::new(SMALL);
     let command = to_a_file(&sandbox);
-    let keys = [
-        "watchdog.stall=stop",
-        "watchdog.stall_seconds=4",
-        "train.evaluate_every_epochs=0",
-        "alert.on=[\"failed\"]",
-        &command,
-    ];
-    let mut ranks = start(&sandbox, 2, &train("run", &[&ENDLESS[..], &keys].concat()));
+    let keys = [&ENDLESS[..], &["distributed.timeout_seconds=15", &command]].concat();
+    let mut ranks = start(&sandbox, 2, &train("run", &keys));
     sandbox.wait_for("run", &mut ranks[0], |record| record.step > 40);
     signal(&ranks[1], "STOP");
     let frozen = ranks.pop().unwrap();
-    failed(&ranks.pop().unwrap().wait_with_output().unwrap(), 1, &["the program was ended"]);
+    let output = ranks.pop().unwrap().wait_with_output().unwrap();
+    failed(&output, 1, &["Rank 1 does not answer"]);
     signal(&frozen, "CONT");
     failed(&frozen.wait_with_output().unwrap(), 1, &["Rank 0 does not answer"]);
     let reason = failure(&sandbox);
-    assert!(reason.contains("the program was ended"), "{reason}");
+    assert!(reason.contains("Rank 1 does not answer"), "{reason}");
 }
 
 /// The address is in the environment of rank 0 only.
@@ -238,7 +233,7 @@ fn infinity_on_one_rank_drops_the_step_or_the_cycle_on_all() {
             let sandbox = Regression { samples: 400, outliers: &[(1, 8, 1e30)] }.sandbox();
             let (mode, policy) =
                 (format!("distributed.mode={mode}"), format!("lookahead.non_finite={policy}"));
-            let keys = [&mode[..], &policy, "train.max_steps=12"];
+            let keys = [&mode[..], &policy, "train.max_steps=12", "distributed.timeout_seconds=60"];
             let outputs = succeed(start(&sandbox, 2, &train("run", &keys)));
             let message = format!("The loss of another process is NaN or infinity: {done}");
             assert_eq!(warnings(&sandbox, "infinity"), [(8, message)], "{mode} {policy}");

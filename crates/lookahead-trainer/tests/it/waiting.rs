@@ -154,7 +154,7 @@ fn an_evaluation_that_waits_for_its_data_is_noticed() {
 #[test]
 fn an_evaluation_that_stands_still_can_end_the_run() {
     let sandbox = sandbox();
-    let mut ranks = begin(&sandbox, 1, &["watchdog.stall=stop"]);
+    let mut ranks = begin(&sandbox, 1, &["watchdog.stall=stop", "train.max_steps=2000"]);
     let _held = lease(&image(&sandbox, "validation", 7));
     let output = ranks.remove(0).wait_with_output().unwrap();
     failed(&output, 1, &["The evaluation after step", "the program was ended"]);
