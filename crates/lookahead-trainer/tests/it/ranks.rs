@@ -275,7 +275,12 @@ fn processes_resumed_between_two_spikes_decide_as_those_that_went_through() {
         let run = |name: &str| format!("{name}-{mode}");
         let (whole, parts) = (run("whole"), run("parts"));
         let mode = format!("distributed.mode={mode}");
-        let keys = [&mode[..], "watchdog.spike=roll_back", "watchdog.lr_factor=0.5"];
+        let keys = [
+            &mode[..],
+            "distributed.timeout_seconds=60",
+            "watchdog.spike=roll_back",
+            "watchdog.lr_factor=0.5",
+        ];
         let until = |steps| [&keys[..], &[steps]].concat();
         succeed(start(&sandbox, 2, &train(&whole, &until("train.max_steps=44"))));
         let rolled_back = roll_backs(&sandbox, &whole);

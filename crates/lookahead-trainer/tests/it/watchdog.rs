@@ -2,7 +2,7 @@
 
 use std::process::Child;
 
-use crate::common::{SMALL, Sandbox, failed, signal, succeeded};
+use crate::common::{SMALL, Sandbox, failed, signal, stderr, succeeded};
 use crate::distributed::{start, succeed};
 use lookahead_run::command::{Command, Setting};
 use lookahead_run::event::{Event, Record, RollBackCause, Status};
@@ -113,6 +113,13 @@ fn several_processes_take_settings_and_roll_backs_alike() {
     succeed(start(&sandbox, 2, &[&resumed[..], &[&end]].concat()));
 }
 
+fn of_a_spike(record: &Record) -> Option<&String> {
+    match &record.event {
+        Event::RolledBack(of) if of.cause == RollBackCause::Spike => Some(&of.message),
+        _ => None,
+    }
+}
+
 /// Each process sees the jump of the mean loss, so all roll back before the same sync, and end with the same reason.
 #[test]
 fn several_processes_roll_back_alike() {
@@ -127,9 +134,15 @@ fn several_processes_roll_back_alike() {
         ask(&sandbox, Command::Set(Setting { key, value }));
         let outputs: Vec<_> =
             ranks.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
-        for output in outputs {
-            failed(&output, 1, &["too many (`watchdog.max_roll_backs`)"]);
+        for output in &outputs {
+            failed(output, 1, &["too many (`watchdog.max_roll_backs`)"]);
         }
+        // Both name the same mean.
+        let records = sandbox.records("run");
+        let messages: Vec<&String> = records.iter().filter_map(of_a_spike).collect();
+        assert!(!messages.is_empty(), "{records:?}");
+        let said = stderr(&outputs[1]);
+        assert!(messages.iter().all(|message| said.contains(*message)), "{messages:?}: {said}");
     }
 }
 
