@@ -107,7 +107,7 @@ pub use offscreen::Offscreen;
 pub use options::Options;
 pub use ownership::{discard_late_keys, restore_terminal};
 pub use relay::{refuse, relay};
-pub use remote::{RemoteError, RemoteRun};
+pub use remote::{RemoteError, RemoteRun, run_there};
 pub use terminal::incapable_terminal;
 pub use theme::ThemeName;
 pub use viewport::Axis;

@@ -44,10 +44,7 @@ impl RemoteRun {
     /// # Errors
     /// If there is no connection, no program that understands this one, or no such run.
     pub fn connect(name: &str, host: &str, command: &str) -> Result<RemoteRun, RemoteError> {
-        // ssh would take it for an option.
-        if host.is_empty() || host.starts_with('-') {
-            return Err(RemoteError::Host(host.to_owned()));
-        }
+        check_host(host)?;
         let [name, host, command] = [name, host, command].map(str::to_owned);
         let connection = Connection::open(&host, &command, Bookmark::default(), Questions::Asked)?;
         Ok(RemoteRun { name, host, command, connection })
@@ -71,6 +68,24 @@ impl RemoteRun {
         thread.spawn(move || link.follow(connection))?;
         Ok(sender)
     }
+}
+
+/// Runs a command of the shell on another machine, which writes to the standard streams of this process and reads nothing.
+/// `host` is what ssh takes. Returns the command's exit status.
+///
+/// # Errors
+/// If there is no connection, or the shell there does not find the program.
+pub fn run_there(host: &str, command: &str) -> Result<u8, RemoteError> {
+    check_host(host)?;
+    ssh::run(host, command)
+}
+
+fn check_host(host: &str) -> Result<(), RemoteError> {
+    // ssh would take it for an option.
+    if host.is_empty() || host.starts_with('-') {
+        return Err(RemoteError::Host(host.to_owned()));
+    }
+    Ok(())
 }
 
 /// A run that is followed through one connection after the other.

@@ -3,6 +3,7 @@
 //! A thread of its own delivers them, so that neither ever delays the training. What can't be delivered is a warning.
 
 mod command;
+mod stand_in;
 mod webhook;
 
 use std::io;
@@ -18,10 +19,11 @@ use lookahead_run::format;
 use lookahead_run::words::reason;
 use lookahead_run::{RunFolder, program_name};
 use rustix::io::Errno;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::alert::AlertConfig;
 use crate::usage::UsageError;
+pub(crate) use stand_in::StandIn;
 use webhook::Webhook;
 
 /// Most alerts that wait for their delivery; more are dropped.
@@ -49,12 +51,14 @@ fn alert_of(event: &Event) -> Option<(&'static str, String)> {
         }
         Event::RolledBack(RolledBack { cause: RollBackCause::Requested, .. }) => None,
         Event::RolledBack(rolled_back) => Some(("rolled_back", rolled_back.message.clone())),
-        Event::Stalled(Stalled { seconds, usual_seconds }) => {
+        Event::Stalled(Stalled { seconds, usual_seconds, in_evaluation }) => {
             let [so_far, usual] = [*seconds, *usual_seconds].map(format::duration);
-            Some((
-                "stalled",
-                format!("A step has taken {so_far} so far, and steps usually take {usual}."),
-            ))
+            let what = if *in_evaluation {
+                format!("An evaluation has stood still for {so_far}")
+            } else {
+                format!("A step has taken {so_far} so far")
+            };
+            Some(("stalled", format!("{what}, and steps usually take {usual}.")))
         }
         _ => None,
     }
@@ -66,16 +70,31 @@ fn is_disk_full(message: &str) -> bool {
     causes.iter().any(|cause| message.contains(&reason(&io::Error::from(*cause))))
 }
 
+/// Which run an alert is about.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Place {
+    /// The run's name.
+    run: String,
+    /// The run's folder, absolute.
+    folder: String,
+    /// The machine that trains it; of several, that of rank 0.
+    host: String,
+}
+
+impl Place {
+    fn of(folder: &RunFolder) -> Place {
+        let run = folder.name().to_owned();
+        Place { run, folder: absolute(folder.path()), host: host() }
+    }
+}
+
 /// An alert, as it is delivered.
 #[derive(Debug, Clone, Serialize)]
 struct Alert {
     /// Its kind.
     alert: &'static str,
-    /// The run's name.
-    run: String,
-    /// The run's folder, absolute.
-    folder: String,
-    host: String,
+    #[serde(flatten)]
+    place: Place,
     step: u64,
     /// Sentences.
     reason: String,
@@ -91,10 +110,7 @@ struct Alert {
 #[derive(Debug)]
 pub(crate) struct Alerts {
     config: AlertConfig,
-    /// Of the run.
-    run: String,
-    folder: String,
-    host: String,
+    place: Place,
     queue: Option<Sender<Alert>>,
     /// What could not be delivered, as sentences; disconnected when the thread has ended.
     failures: Receiver<String>,
@@ -125,6 +141,10 @@ impl Alerts {
     /// # Errors
     /// If the environment variable of the address is not set, or the thread can't be started.
     pub(crate) fn new(folder: &RunFolder, config: &AlertConfig) -> anyhow::Result<Option<Self>> {
+        Alerts::about(Place::of(folder), config)
+    }
+
+    fn about(place: Place, config: &AlertConfig) -> anyhow::Result<Option<Self>> {
         if config.command.is_empty() && config.webhook.is_empty() {
             return Ok(None);
         }
@@ -150,9 +170,7 @@ impl Alerts {
         thread.spawn(work).context("The thread for alerts can't be started.")?;
         Ok(Some(Alerts {
             config: config.clone(),
-            run: folder.name().to_owned(),
-            folder: absolute(folder.path()),
-            host: host(),
+            place,
             queue: Some(queue),
             failures,
             last: None,
@@ -172,13 +190,11 @@ impl Alerts {
             reason.truncate(end);
             reason.push('…');
         }
-        let (run, host, step) = (self.run.clone(), self.host.clone(), record.step);
+        let (Place { run, host, .. }, step) = (&self.place, record.step);
         let alert = Alert {
             alert: kind,
             text: format!("{run} on {host}: {} at step {step}. {reason}", kind.replace('_', " ")),
-            run,
-            folder: self.folder.clone(),
-            host,
+            place: self.place.clone(),
             step,
             reason,
             time: record.time,

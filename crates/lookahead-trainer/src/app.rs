@@ -208,13 +208,17 @@ fn run(registry: &Registry) -> u8 {
         Command::Completions(arguments) => commands::completions(&arguments),
         Command::Man(arguments) => commands::man(&arguments),
         Command::Relay(arguments) => commands::relay(&arguments),
+        Command::Forwarded(arguments) => commands::forwarded(kinds, &arguments),
     };
     let status = match outcome {
         Ok(()) => 0,
         // Its reader has what it wanted.
         Err(error) if console::is_closed_stdout(&error) => 0,
         Err(error) => {
-            eprint_line(format_args!("error: {}", sentences(error.as_ref())));
+            // What failed on another machine has said so.
+            if !error.is::<failure::FailedThere>() {
+                eprint_line(format_args!("error: {}", sentences(error.as_ref())));
+            }
             failure::exit_code(&error)
         }
     };

@@ -22,7 +22,7 @@ mod study;
 mod tests;
 
 pub use configuring::{ConfigKeys, Init, Schema, SchemaOf};
-pub use listing::{Completions, List, Man, Relay};
+pub use listing::{Completions, Forwarded, List, Man, Relay, Remote};
 pub use prediction::{Generate, Predict, RowFormat};
 pub use study::{Compare, PictureArgument, SplitArgument, Sweep};
 
@@ -65,7 +65,7 @@ pub enum Command {
     ]))]
     Compare(Compare),
     /// List runs and sweeps with their state and last evaluation, the latest first
-    #[command(after_help = examples(&["list", "list digits-lr --json"]))]
+    #[command(after_help = examples(&["list", "list digits-lr --json", "list gpu-box:"]))]
     List(List),
     /// Resume a run from its newest valid checkpoint
     #[command(after_help = examples(&[
@@ -89,7 +89,7 @@ pub enum Command {
     ]))]
     Generate(Generate),
     /// Control a run in progress: pause, stop, change settings
-    #[command(after_help = examples(&["ctl pause", "ctl digits set optimizer.lr=0.01"]))]
+    #[command(after_help = examples(&["ctl pause", "ctl digits set optimizer.lr=0.01", "ctl gpu-box:digits stop"]))]
     Ctl(Ctl),
     /// Open the dashboard on running or finished runs, several overlaid, or on a table of runs
     #[command(after_help = examples(&[
@@ -145,6 +145,9 @@ pub enum Command {
     /// Show a run to the `watch` of another machine, which starts this through ssh
     #[command(hide = true)]
     Relay(Relay),
+    /// Run the command of another machine, which starts this through ssh
+    #[command(hide = true)]
+    Forwarded(Forwarded),
 }
 
 /// `lookahead train`.
@@ -264,9 +267,12 @@ pub struct Eval {
 #[derive(Debug, Args)]
 #[command(subcommand_precedence_over_arg = true)]
 pub struct Ctl {
-    /// The run: its name in checkpoints/, or its folder [default: the latest running one in checkpoints/, otherwise
-    /// the latest]
+    /// The run: its name in checkpoints/, its folder, or HOST:RUN on another machine [default: the latest running one in
+    /// checkpoints/, otherwise the latest]
     pub run: Option<PathBuf>,
+    /// HOST:RUN.
+    #[command(flatten)]
+    pub remote: Remote,
     /// What it does at its next step.
     #[command(subcommand)]
     pub command: CtlCommand,
@@ -351,9 +357,9 @@ pub struct Watch {
     /// are from the home folder there, and HOST: is the latest run.
     #[arg(value_name = "RUN")]
     pub runs: Vec<PathBuf>,
-    /// With HOST:RUN: what the shell there runs as this program [default: its name here]
-    #[arg(long, value_name = "COMMAND")]
-    pub remote_program: Option<String>,
+    /// HOST:RUN.
+    #[command(flatten)]
+    pub remote: Remote,
     /// How it looks.
     #[command(flatten)]
     pub look: Look,

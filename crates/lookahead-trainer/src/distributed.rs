@@ -241,6 +241,22 @@ impl WorkerGroup {
         work(self).inspect_err(|error| group.abort(&sentences(error.as_ref())))
     }
 
+    /// Whether rank 0 is gone, and this process is the first of those that are left: the error is of an operation with
+    /// the others.
+    pub(crate) fn stands_in_for_rank_zero(&self, error: &anyhow::Error) -> bool {
+        let mut operations = error.chain().filter_map(|cause| match cause.downcast_ref() {
+            Some(lookahead_core::Error::Workers(error)) => Some(error),
+            _ => cause.downcast_ref(),
+        });
+        !self.is_rank_zero()
+            && operations.any(|error| match error {
+                Error::Operation { unreachable, .. } => {
+                    (0..self.rank()).all(|rank| unreachable.contains(&rank))
+                }
+                _ => false,
+            })
+    }
+
     /// Decides, in the same way in all processes, how tensors on GPUs are transferred.
     pub(crate) fn agree_on_gpus(&self, device: Device) -> anyhow::Result<()> {
         Ok(self.group.agree_on_gpus(device)?)

@@ -51,6 +51,34 @@ struct Errors {
     have_ended: AtomicBool,
 }
 
+/// The name of ssh, and its command with the options of every connection.
+fn ssh() -> (String, Command) {
+    let set = std::env::var(VARIABLE).unwrap_or_default();
+    let mut words = set.split_whitespace();
+    let program = words.next().unwrap_or("ssh").to_owned();
+    let mut ssh = Command::new(&program);
+    ssh.args(words).args(OPTIONS);
+    (program, ssh)
+}
+
+/// Runs a command of the shell there, which writes to the standard streams of this process and reads nothing. Returns its
+/// exit status.
+pub(super) fn run(host: &str, command: &str) -> Result<u8, RemoteError> {
+    let (program, mut ssh) = ssh();
+    ssh.args([host, command]).stdin(Stdio::null());
+    let status = ssh.status().map_err(|cause| RemoteError::Start { program, cause })?;
+    let host = host.to_owned();
+    let words = || match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ssh ended with status {code}"),
+        (None, signal) => format!("ssh was ended by signal {}", signal.unwrap_or_default()),
+    };
+    match status.code() {
+        Some(126 | 127) => Err(RemoteError::NoProgram { host, words: words() }),
+        Some(code @ 0..255) => Ok(code as u8),
+        _ => Err(RemoteError::Connect { host, words: words() }),
+    }
+}
+
 impl Connection {
     /// Starts ssh, and waits for the greeting.
     pub(super) fn open(
@@ -59,17 +87,13 @@ impl Connection {
         after: Bookmark,
         questions: Questions,
     ) -> Result<Connection, RemoteError> {
-        let program = std::env::var(VARIABLE).unwrap_or_default();
-        let mut words = program.split_whitespace();
-        let program = words.next().unwrap_or("ssh");
-        let mut ssh = Command::new(program);
-        ssh.args(words).args(OPTIONS);
+        let (program, mut ssh) = ssh();
         if questions == Questions::Failed {
             ssh.args(["-o", "BatchMode=yes"]);
         }
         ssh.args([host, &format!("{command} --after {after}")]);
         ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let failed = |cause| RemoteError::Start { program: program.to_owned(), cause };
+        let failed = |cause| RemoteError::Start { program: program.clone(), cause };
         let mut child = ssh.spawn().map_err(failed)?;
         let errors = Arc::new(Errors::default());
         errors.are_shown.store(questions == Questions::Asked, Ordering::SeqCst);

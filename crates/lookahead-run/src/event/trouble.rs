@@ -35,7 +35,7 @@ pub enum RollBackCause {
     Unknown,
 }
 
-/// A step that takes far longer than usual.
+/// A step, or a batch of an evaluation, that takes far longer than steps usually do.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Stalled {
     /// How long it has taken so far.
@@ -44,4 +44,7 @@ pub struct Stalled {
     /// How long a step usually takes.
     #[serde(with = "crate::number")]
     pub usual_seconds: f64,
+    /// Whether it is an evaluation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_evaluation: bool,
 }

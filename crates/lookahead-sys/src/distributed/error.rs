@@ -86,7 +86,8 @@ pub enum Error {
         pronoun: &'static str,
     },
 
-    /// A collective operation failed. `who` is a sentence about the ranks that don't answer.
+    /// A collective operation failed. `who` is a sentence about the ranks that don't answer, and `unreachable` those
+    /// whose processes seem to be gone: a rank that is only busy may not answer in time either.
     #[error(
         "The {operation} of rank {rank} of {size} failed after {seconds} s: {who} ({cause}) Start all \
          ranks again, to resume from the last checkpoint."
@@ -97,6 +98,7 @@ pub enum Error {
         size: usize,
         seconds: String,
         who: String,
+        unreachable: Box<[usize]>,
         cause: String,
     },
 

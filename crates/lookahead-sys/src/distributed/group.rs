@@ -43,8 +43,8 @@ pub struct ProcessGroup {
     /// MASTER_ADDR and MASTER_PORT, for messages.
     address: String,
     port: u16,
-    /// Whether this process hosts the store.
-    hosts: bool,
+    /// Whether another program hosts the store, for example torchrun; otherwise rank 0 does.
+    hosted: bool,
     /// How often the ranks have agreed on GPUs.
     agreed: AtomicU64,
     lost: AtomicBool,
@@ -60,7 +60,7 @@ impl ProcessGroup {
             size: 1,
             address: String::new(),
             port: 0,
-            hosts: false,
+            hosted: false,
             agreed: AtomicU64::new(0),
             lost: AtomicBool::new(false),
             shared: None,
@@ -122,7 +122,7 @@ impl ProcessGroup {
             size,
             address: place.host_and_port(),
             port: place.port,
-            hosts: rank == 0 && !place.hosted,
+            hosted: place.hosted,
             agreed: AtomicU64::new(0),
             lost: AtomicBool::new(false),
             shared: Some(Mutex::new(reach_store(place, timeout, report)?)),

@@ -35,15 +35,22 @@ fn an_event_alerts_to_what_it_means() {
         Event::RolledBack(RolledBack { cause, message, count: 1, lr_scale: 1.0 })
     };
     assert_eq!(alert_of(&rolled_back(RollBackCause::Requested)), None);
-    let stalled = Event::Stalled(Stalled { seconds: 90.0, usual_seconds: 2.0 });
-    let reason = "A step has taken 1m 30s so far, and steps usually take 2s.".to_owned();
-    assert_eq!(alert_of(&stalled), Some(("stalled", reason)));
+    let stalled = |in_evaluation| {
+        Event::Stalled(Stalled { seconds: 90.0, usual_seconds: 2.0, in_evaluation })
+    };
+    for (in_evaluation, what) in [
+        (false, "A step has taken 1m 30s so far"),
+        (true, "An evaluation has stood still for 1m 30s"),
+    ] {
+        let reason = format!("{what}, and steps usually take 2s.");
+        assert_eq!(alert_of(&stalled(in_evaluation)), Some(("stalled", reason)));
+    }
     let all = [
         failed,
         ended(Status::Finished, None),
         warning("No space left on device."),
         rolled_back(RollBackCause::Spike),
-        stalled,
+        stalled(false),
     ];
     let found = all.map(|event| alert_of(&event).unwrap().0);
     let kinds: BTreeSet<&str> = KINDS.iter().copied().collect();

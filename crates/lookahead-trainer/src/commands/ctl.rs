@@ -13,11 +13,38 @@ use crate::config::Override;
 use crate::console::eprint_line;
 use outcome::Follower;
 
-/// Sends a command to a run, waits some seconds until the run has carried it out, and prints what came of it.
+/// Sends a command to a run of this machine or another one.
+///
+/// # Errors
+/// As [`here`]; if there is no connection to the other machine.
+pub fn ctl(arguments: &cli::Ctl) -> anyhow::Result<()> {
+    let Some(address) = arguments.run.as_deref().and_then(find::remote) else {
+        return here(arguments);
+    };
+    let run = Some(&*address.run).filter(|run| !run.is_empty());
+    let setting;
+    let command: &[&str] = match &arguments.command {
+        CtlCommand::Pause => &["pause"],
+        CtlCommand::Continue => &["continue"],
+        CtlCommand::Checkpoint => &["checkpoint"],
+        CtlCommand::Stop => &["stop"],
+        CtlCommand::RollBack => &["roll-back"],
+        CtlCommand::Status { json: false } => &["status"],
+        CtlCommand::Status { json: true } => &["status", "--json"],
+        CtlCommand::Set { setting: set } => {
+            setting = set.typed();
+            &["set", &setting]
+        }
+    };
+    let words: Vec<&str> = ["ctl"].into_iter().chain(run).chain(command.iter().copied()).collect();
+    address.run(arguments.remote.program(), &words)
+}
+
+/// Sends a command to a run of this machine, waits some seconds until the run has carried it out, and prints what came of it.
 ///
 /// # Errors
 /// If the run is not running, refuses the command, or can't carry it out.
-pub fn ctl(arguments: &cli::Ctl) -> anyhow::Result<()> {
+pub(super) fn here(arguments: &cli::Ctl) -> anyhow::Result<()> {
     let folder = RunFolder::open(&find::running(arguments.run.as_deref())?)?;
     let command = match &arguments.command {
         CtlCommand::Pause => Command::Pause,

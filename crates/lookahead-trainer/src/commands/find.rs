@@ -209,7 +209,7 @@ fn or_missing(typed: &Path, is_wanted: impl Fn(&Path) -> bool) -> Result<PathBuf
         return if SweepFolder::open(&found).is_some() { Err(a_sweep(&found)) } else { Ok(found) };
     }
     if let Some(address) = Address::parse(typed) {
-        return Err(address.only_watched());
+        return Err(address.not_here());
     }
     let all = fs::read_dir(RUNS).into_iter().flatten().flatten();
     let all = all.filter(|entry| is_wanted(&entry.path()));

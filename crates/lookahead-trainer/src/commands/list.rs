@@ -14,11 +14,33 @@ use crate::cli;
 use crate::console::{eprint_line, print_line};
 use crate::usage::UsageError;
 
-/// Prints a row for each run and sweep in some folders, the latest first.
+/// Prints a row for each run and sweep in some folders of this machine or another one, the latest first.
 ///
 /// # Errors
-/// If one of the folders is not there.
+/// If one of the folders is not there, they are of several machines, or there is no connection to the other one.
 pub fn list(arguments: &cli::List) -> anyhow::Result<()> {
+    let all: Vec<_> = arguments.folders.iter().map(|typed| find::remote(typed)).collect();
+    let Some(first) = all.iter().flatten().next() else { return here(arguments) };
+    let mut words = vec!["list"];
+    for address in &all {
+        let Some(address) = address.as_ref().filter(|address| address.host == first.host) else {
+            return Err(UsageError::new(format!(
+                "`{first}` is on another machine than other folders. List those of each machine apart."
+            ))
+            .into());
+        };
+        // The folder that is listed by default.
+        words.push(Some(&*address.run).filter(|run| !run.is_empty()).unwrap_or(find::RUNS));
+    }
+    if all.len() == 1 && first.run.is_empty() {
+        words.pop();
+    }
+    words.extend(arguments.json.then_some("--json"));
+    first.run(arguments.remote.program(), &words)
+}
+
+/// As [`list`], for folders of this machine.
+pub(super) fn here(arguments: &cli::List) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     if arguments.folders.is_empty() {
         rows.extend(rows_of(Path::new(find::RUNS)));
@@ -113,7 +135,7 @@ fn folder(typed: &Path) -> Result<PathBuf, UsageError> {
     let found = [typed.to_owned(), named.clone()].into_iter().find(|path| path.is_dir());
     found.ok_or_else(|| {
         if let Some(address) = Address::parse(typed) {
-            return address.only_watched();
+            return address.not_here();
         }
         UsageError::new(format!(
             "There is no folder `{}`, nor `{}`. `{} list` lists all of `{}/`.",

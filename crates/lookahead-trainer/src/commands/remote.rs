@@ -1,10 +1,11 @@
-//! HOST:RUN, a run on another machine, and the command that shows it.
+//! HOST:RUN, a run on another machine, and the commands that concern it there.
 
 use std::fmt::{self, Display};
 use std::path::Path;
 
 use lookahead_run::program_name;
 
+use crate::failure::FailedThere;
 use crate::hints::shell_word;
 use crate::usage::UsageError;
 
@@ -14,7 +15,7 @@ pub(super) struct Address {
     /// What ssh takes, for example `user@host`.
     pub(super) host: String,
     /// Its path or name there; empty for the latest.
-    run: String,
+    pub(super) run: String,
 }
 
 impl Address {
@@ -36,32 +37,39 @@ impl Address {
         format!("{program} relay {}", encode(&self.run))
     }
 
-    /// A command to the run, typed here.
-    pub(super) fn there(&self, command: &str, what: &str) -> String {
-        let mut words = vec!["ssh".to_owned(), shell_word(&self.host), program_name().to_owned()];
-        words.push(command.to_owned());
-        // The shell there reads it too.
-        let run = Some(shell_word(&self.run)).filter(|_| !self.run.is_empty());
-        words.extend(run.map(|run| if run == self.run { run } else { shell_word(&run) }));
-        words.push(what.to_owned());
-        words.join(" ")
+    /// Runs a command of this program there, with the standard streams of this process. `words` are those of its command line.
+    ///
+    /// # Errors
+    /// If there is no connection, or the command fails there.
+    pub(super) fn run(&self, program: &str, words: &[&str]) -> anyhow::Result<()> {
+        let words: Vec<String> = words.iter().map(|word| encode(word)).collect();
+        let command = format!("{program} forwarded {}", words.join(" "));
+        match lookahead_dashboard::run_there(&self.host, &command)? {
+            0 => Ok(()),
+            status => Err(FailedThere(status).into()),
+        }
     }
 
     /// The error of a command that takes only runs of this machine.
-    pub(super) fn only_watched(&self) -> UsageError {
+    pub(super) fn not_here(&self) -> UsageError {
         let program = program_name();
         UsageError::new(format!(
-            "`{self}` is a run on another machine, and only `{program} watch` takes one. Run this command there, for \
-             example `{}`.",
-            self.there("ctl", "status")
+            "`{self}` is a run on another machine, which only `{program} watch`, `ctl` and `list` take. Run this command \
+             there, through `ssh {}`.",
+            shell_word(&self.host)
         ))
+    }
+
+    /// The command that shows the run's state, typed here.
+    pub(super) fn status(&self) -> String {
+        format!("{} ctl {} status", program_name(), shell_word(&self.to_string()))
     }
 
     /// The error of a terminal that can only show lines.
     pub(super) fn not_as_lines(&self, reason: &str) -> UsageError {
         UsageError::new(format!(
             "`{self}` is a run on another machine, which only the dashboard shows: {reason}. Use `{}` instead.",
-            self.there("ctl", "status")
+            self.status()
         ))
     }
 }
@@ -72,14 +80,14 @@ impl Display for Address {
     }
 }
 
-/// The latest run, encoded.
-const LATEST: &str = "%";
+/// Nothing, encoded; for the relay, that is the latest run.
+const EMPTY: &str = "%";
 
-/// A run's name or path as one word that means itself in every shell: bytes that could mean something to one are
+/// A run's name or path, or a word of a command line, as one word that means itself in every shell: bytes that could mean something to one are
 /// written as `%` and two hexadecimal digits. A leading `~/` stays, for the shell there to find the home folder.
 fn encode(run: &str) -> String {
     if run.is_empty() {
-        return LATEST.to_owned();
+        return EMPTY.to_owned();
     }
     let (home, path) = run.split_at(if run.starts_with("~/") { 2 } else { 0 });
     let mut word = home.to_owned();
@@ -95,7 +103,7 @@ fn encode(run: &str) -> String {
 /// The name or path in a word, empty for the latest run; none if it was not encoded by this program.
 pub(super) fn decode(word: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    let mut rest = if word == LATEST { &[] } else { word.as_bytes() };
+    let mut rest = if word == EMPTY { &[] } else { word.as_bytes() };
     while let Some((first, after)) = rest.split_first() {
         rest = after;
         if *first != b'%' {

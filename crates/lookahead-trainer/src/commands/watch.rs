@@ -43,7 +43,7 @@ pub fn watch(arguments: &cli::Watch) -> anyhow::Result<()> {
     if !std::io::stdout().is_terminal() {
         let program = program_name();
         let instead = match (&places[0], several) {
-            (Place::Remote(address), _) => format!("Use `{}`.", address.there("ctl", "status")),
+            (Place::Remote(address), _) => format!("Use `{}`.", address.status()),
             (Place::Here(_), Some(path)) => format!("Use `{program} list {}`.", path.display()),
             (Place::Here(path), None) => {
                 RunFolder::open_or_await(path)?;
@@ -73,7 +73,7 @@ pub fn watch(arguments: &cli::Watch) -> anyhow::Result<()> {
             Ok(lookahead_dashboard::browse(source::of(&paths), options)?)
         }
         (None, None) => {
-            let program = arguments.remote_program.as_deref().unwrap_or(program_name());
+            let program = arguments.remote.program();
             let runs = places.into_iter().map(|place| place.open(program));
             let runs = runs.collect::<anyhow::Result<_>>()?;
             Ok(lookahead_dashboard::watch(runs, arguments.look.options())?)

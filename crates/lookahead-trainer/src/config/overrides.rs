@@ -29,6 +29,14 @@ impl Override {
         Override { key: key.into(), value, typed: None }
     }
 
+    /// `KEY=VALUE`, as it can be typed.
+    pub fn typed(&self) -> String {
+        match &self.typed {
+            Some(typed) => format!("{}={typed}", self.key),
+            None => format!("{}={}", self.key, self.value),
+        }
+    }
+
     /// Whether a list was typed of which the shell has taken the quotes or a part.
     pub(super) fn is_broken_list(&self) -> bool {
         self.value.as_str().is_some_and(|text| text.starts_with('['))
@@ -160,9 +168,6 @@ fn number(text: &str) -> Option<f64> {
 
 impl fmt::Display for Override {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.typed {
-            Some(typed) => write!(f, "--set {}={typed}", self.key),
-            None => write!(f, "--set {}={}", self.key, self.value),
-        }
+        write!(f, "--set {}", self.typed())
     }
 }

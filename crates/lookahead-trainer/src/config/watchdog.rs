@@ -91,8 +91,8 @@ pub(super) const KEYS: &[Key] = &[
     Key::choice(
         "stall",
         &["off", "note", "stop"],
-        "what to do about a step that does not end. It can't be interrupted: `stop` ends the program, and the run \
-         resumes from its newest checkpoint",
+        "what to do about a step, or a batch of an evaluation, that does not end. It can't be interrupted: `stop` ends \
+         the program, and the run resumes from its newest checkpoint",
     )
     .example("\"stop\""),
     Key::number("stall_factor", "how many times the usual time of a step that is").at_least(2.0),

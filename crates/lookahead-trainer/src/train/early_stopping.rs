@@ -94,7 +94,7 @@ fn test_best(t: &mut Training, hooks: &mut Hooks, step: u64) -> anyhow::Result<T
         let (samples, controls) = (&*t.data.test, &mut hooks.controls);
         let stop = || controls.stop_is_requested();
         let (objective, split) = (&t.objective, Split::Test);
-        let evaluating = Evaluating { objective, model: &model, samples, split };
+        let evaluating = Evaluating { objective, model: &model, samples, split, clock: None };
         let found = evaluate_with_workers(&t.workers, evaluating, *weights, stop)?;
         let Some(mut found) = found else { return Ok(Tested::Interrupted) };
         found.model_step = Some(step);

@@ -12,6 +12,7 @@ use crate::data::Samples;
 use crate::distributed::WorkerGroup;
 use crate::models::Model;
 use crate::objective::{Objective, Sums};
+use crate::train::watchdog::stall::StepClock;
 
 impl Config {
     /// Which weights are the final model.
@@ -36,10 +37,19 @@ pub fn evaluate(
     samples: &dyn Samples,
     split: Split,
     weights: Weights,
+    stop: impl FnMut() -> bool,
+) -> anyhow::Result<Option<Evaluation>> {
+    let evaluating = Evaluating { objective, model, samples, split, clock: None };
+    evaluate_alone(evaluating, weights, stop)
+}
+
+fn evaluate_alone(
+    evaluating: Evaluating<'_>,
+    weights: Weights,
     mut stop: impl FnMut() -> bool,
 ) -> anyhow::Result<Option<Evaluation>> {
     let started = Instant::now();
-    let evaluating = Evaluating { objective, model, samples, split };
+    let Evaluating { objective, samples, split, .. } = evaluating;
     let Some(own) = evaluating.sums(0..samples.len(), &mut stop)? else { return Ok(None) };
     let mut found = objective.evaluation(&own.sums, own.samples, split, weights);
     found.seconds = started.elapsed().as_secs_f64();
@@ -54,13 +64,17 @@ pub(crate) fn evaluate_with_workers(
     weights: Weights,
     stop: impl FnMut() -> bool,
 ) -> anyhow::Result<Option<Evaluation>> {
-    let Evaluating { objective, model, samples, split } = evaluating;
     if workers.is_single() {
-        return evaluate(objective, model, samples, split, weights, stop);
+        return evaluate_alone(evaluating, weights, stop);
     }
     let started = Instant::now();
+    let Evaluating { objective, samples, split, clock, .. } = evaluating;
     let own = evaluating.sums(workers.share(samples.len()), &mut || false)?;
     let Some(OwnSums { mut sums, samples }) = own else { return Ok(None) };
+    // The others may need as long again for their shares.
+    if let Some(clock) = clock {
+        clock.part_begins(samples);
+    }
     sums.push(samples as f64);
     let all = workers.gather(&sums)?;
     let mut total: Vec<f64> =
@@ -78,6 +92,8 @@ pub(crate) struct Evaluating<'a> {
     pub(crate) model: &'a Model,
     pub(crate) samples: &'a dyn Samples,
     pub(crate) split: Split,
+    /// Gets the beginning of each batch, if someone watches.
+    pub(crate) clock: Option<&'a StepClock>,
 }
 
 /// The sums over one process's share of the samples.
@@ -93,7 +109,7 @@ impl Evaluating<'_> {
         range: Range<usize>,
         stop: &mut dyn FnMut() -> bool,
     ) -> anyhow::Result<Option<OwnSums>> {
-        let Evaluating { objective, model, samples, split } = *self;
+        let Evaluating { objective, model, samples, split, clock } = *self;
         let _guard = tch::no_grad_guard();
         let at_once = model.evaluation_batch_size();
         let mut total: Option<Sums> = None;
@@ -103,6 +119,9 @@ impl Evaluating<'_> {
                 return Ok(None);
             }
             let end = (start + at_once).min(range.end);
+            if let Some(clock) = clock {
+                clock.part_begins(end - start);
+            }
             // Before inference mode: what a data set caches must be usable in training too.
             let batch = samples.slice(start..end, model.vs.device())?;
             let _guard = inference::guard();

@@ -10,6 +10,7 @@ use super::hooks::Hooks;
 use super::hooks::roll_back::StoppedByHook;
 use super::r#loop::train;
 use super::setup::Training;
+use crate::alerts::StandIn;
 use crate::console::{self, eprint_line};
 use crate::hints;
 use crate::panics::caught;
@@ -22,7 +23,12 @@ pub(crate) fn run_to_the_end(
     training: &mut Training,
     hooks: &mut Hooks,
 ) -> anyhow::Result<RunEnded> {
-    let outcome = caught(|| train(training, hooks));
+    let mut stand_in = None;
+    let outcome = caught(|| {
+        let folder = hooks.checkpoints.folder.as_ref();
+        stand_in = StandIn::share(training.workers(), folder, &training.config().alert)?;
+        train(training, hooks)
+    });
     hooks.events.step_clock.end();
     hooks.checkpoints.finish_writing(training, &mut hooks.events);
     let outcome = outcome.map_err(|error| with_advice(error, training, hooks));
@@ -45,6 +51,11 @@ pub(crate) fn run_to_the_end(
     hooks.controls.saved();
     hooks.events.observer.close();
     rescue.into_iter().for_each(eprint_line);
+    if let (Err(error), Some(stand_in)) = (&outcome, stand_in)
+        && training.workers().stands_in_for_rank_zero(error)
+    {
+        stand_in.alert(training.step(), sentences(error.as_ref()));
+    }
     let ended = outcome?;
     logged.map(|()| ended)
 }

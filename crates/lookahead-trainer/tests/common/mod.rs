@@ -287,3 +287,11 @@ pub fn write_digits(folder: &Path) {
     let status = Command::new("python3").arg(script).arg(folder).status();
     assert!(status.expect("python3 writes the images").success());
 }
+
+/// A `.npy` file of this type, in NumPy's notation, with these bytes.
+pub fn write_npy(path: &Path, element: &str, shape: &str, data: &[u8]) {
+    let header = format!("{{'descr': '{element}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let length = (header.len() as u16).to_le_bytes();
+    let parts = [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), data];
+    std::fs::write(path, parts.concat()).unwrap();
+}

@@ -24,8 +24,23 @@ pub fn free_port() -> u16 {
 
 /// The same command in `size` processes.
 pub fn start(sandbox: &Sandbox, size: usize, arguments: &[&str]) -> Vec<Child> {
+    start_each(sandbox, size, arguments, |_, _| {})
+}
+
+/// As [`start`], with what `change` does to the command of a rank.
+pub fn start_each(
+    sandbox: &Sandbox,
+    size: usize,
+    arguments: &[&str],
+    change: impl Fn(usize, &mut Command),
+) -> Vec<Child> {
     let port = free_port();
-    (0..size).map(|rank| as_rank(&mut sandbox.command(arguments), rank, size, port)).collect()
+    let start = |rank| {
+        let mut command = sandbox.command(arguments);
+        change(rank, &mut command);
+        as_rank(&mut command, rank, size, port)
+    };
+    (0..size).map(start).collect()
 }
 
 pub fn ends(ranks: Vec<Child>) -> Vec<Output> {

@@ -22,6 +22,7 @@ mod lookahead_section;
 mod predicting;
 mod predicting_kinds;
 mod pytorch;
+mod ranks;
 mod reading;
 mod resume;
 mod tasks;

@@ -1,8 +1,7 @@
 //! `data.kind = "arrays"`, by the whole program, with files as NumPy writes them.
 
-use std::path::Path;
 
-use crate::common::{Sandbox, failed, sets};
+use crate::common::{Sandbox, failed, sets, write_npy};
 
 const CONFIG: &str = r#"
 [data]
@@ -23,14 +22,6 @@ threads = 1
 [checkpoint]
 every_steps = 2
 "#;
-
-/// A `.npy` file of this type, in NumPy's notation, with these bytes.
-fn write_npy(path: &Path, element: &str, shape: &str, data: &[u8]) {
-    let header = format!("{{'descr': '{element}', 'fortran_order': False, 'shape': {shape}, }}\n");
-    let length = (header.len() as u16).to_le_bytes();
-    let parts = [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), data];
-    std::fs::write(path, parts.concat()).unwrap();
-}
 
 #[test]
 fn images_in_npy_files_train_a_cnn_and_resume() {

@@ -43,6 +43,7 @@ mod tables;
 mod terminal;
 mod torchrun;
 mod unused_settings;
+mod waiting;
 mod watchdog;
 mod watching;
 mod without_dashboard;

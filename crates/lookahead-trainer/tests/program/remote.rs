@@ -6,10 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use lookahead_run::event::{Event, Status};
 use portable_pty::PtySize;
+use serde_json::Value;
 
 use crate::common::terminal::{SIZE, Terminal, curve};
-use crate::common::{Killed, SMALL, Sandbox, failed, signal, wait_until};
+use crate::common::{Killed, SMALL, Sandbox, failed, signal, stderr, succeeded, wait_until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_lookahead");
 /// A run that does not end by itself.
@@ -190,10 +192,96 @@ fn what_is_wrong_with_a_connection_is_said_before_the_dashboard_opens() {
     let text = shown(&sandbox, &ssh, &["far:run"]);
     assert!(text.contains("There is no connection to far: ssh: connect to host"), "{text}");
     // Other commands name what works.
-    for arguments in [&["ctl", "far:run", "pause"][..], &["list", "far:"], &["eval", "far:run"]] {
-        failed(&sandbox.lookahead(arguments), 2, &["only `lookahead watch`", "ssh far lookahead"]);
-    }
-    failed(&sandbox.lookahead(&["watch", "far:run"]), 2, &["`ssh far lookahead ctl run status`"]);
+    failed(&sandbox.lookahead(&["eval", "far:run"]), 2, &["only `lookahead watch`", "`ssh far`"]);
+    failed(&sandbox.lookahead(&["watch", "far:run"]), 2, &["`lookahead ctl far:run status`"]);
+}
+
+/// A command for a run elsewhere, with the script in place of ssh.
+fn there(sandbox: &Sandbox, arguments: &[&str]) -> Output {
+    let fake = fake_ssh(sandbox);
+    let arguments = [arguments, &["--remote-program", PROGRAM]].concat();
+    sandbox.command(&arguments).env("LOOKAHEAD_SSH", fake).output().unwrap()
+}
+
+#[test]
+fn runs_elsewhere_are_controlled_by_any_name() {
+    let sandbox = Sandbox::new(SMALL);
+    let name = "it's; touch $(echo bad) %41 \"* &";
+    let mut trainer = Killed(sandbox.start(name, &LONG));
+    sandbox.wait_for(name, &mut trainer.0, |record| record.step > 20);
+    let run = format!("far:runs/{name}");
+    let output = succeeded(there(&sandbox, &["ctl", &run, "set", "optimizer.lr=0.0123"]));
+    assert!(stderr(&output).contains("0.0123"), "{}", stderr(&output));
+    let output = succeeded(there(&sandbox, &["ctl", &run, "status", "--json"]));
+    let text = String::from_utf8(output.stdout).unwrap();
+    // What the shell there prints comes before.
+    let status = text.strip_prefix("hello from a shell\n").unwrap();
+    let status: Value = serde_json::from_str(status).unwrap();
+    assert_eq!((&status["state"], &status["run"]), (&"training".into(), &name.into()), "{text}");
+    let output = succeeded(there(&sandbox, &["ctl", &run, "stop"]));
+    assert!(stderr(&output).contains("Stopped at step"), "{}", stderr(&output));
+    assert!(trainer.0.wait().unwrap().success());
+    assert!(!sandbox.path().join("bad").exists());
+    let ended = sandbox.records(name).pop().unwrap().event;
+    assert!(matches!(&ended, Event::RunEnded(end) if end.status == Status::Stopped), "{ended:?}");
+
+    // What it prints and its exit status are those of the command there.
+    let output = there(&sandbox, &["ctl", &run, "pause"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.starts_with("error: The run is not running. it's; touch"), "{said}");
+    assert_eq!(said.matches("error:").count(), 1, "{said}");
+    let output = there(&sandbox, &["ctl", "far:none", "pause"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(said.starts_with("error: There is no run `none`"), "{said}");
+    // A name there that looks like one elsewhere starts no further connection.
+    let output = there(&sandbox, &["ctl", "far:other:run", "pause"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(said.starts_with("error: `other:run` is a run on another machine"), "{said}");
+}
+
+#[test]
+fn folders_elsewhere_are_listed() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("a b", &[]);
+    fs::rename(sandbox.path().join("runs"), sandbox.path().join("checkpoints")).unwrap();
+    let listed = |arguments: &[&str]| {
+        let output = succeeded(there(&sandbox, &[&["list"], arguments].concat()));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.strip_prefix("hello from a shell\n").unwrap().to_owned()
+    };
+    let here = succeeded(sandbox.lookahead(&["list", "--json"]));
+    let here = String::from_utf8(here.stdout).unwrap();
+    assert!(here.contains("a b"), "{here}");
+    assert_eq!(listed(&["far:", "--json"]), here);
+    assert_eq!(listed(&["far:checkpoints", "--json"]), here);
+    assert_eq!(listed(&["far:", "far:a b", "--json"]), here.repeat(2));
+    assert!(listed(&["far:a b"]).contains("finished"));
+    let output = there(&sandbox, &["list", "far:", "near:"]);
+    failed(&output, 2, &["`far:` is on another machine than other folders"]);
+    failed(&there(&sandbox, &["list", "far:", "checkpoints"]), 2, &["apart"]);
+    assert_eq!(there(&sandbox, &["list", "far:none"]).status.code(), Some(2));
+}
+
+#[test]
+fn what_is_wrong_with_the_connection_of_a_command_is_said() {
+    let sandbox = Sandbox::new(SMALL);
+    let ssh = fake_ssh(&sandbox);
+    let run = |ssh: &str, arguments: &[&str]| {
+        sandbox.command(arguments).env("LOOKAHEAD_SSH", ssh).output().unwrap()
+    };
+    let pause = ["ctl", "far:run", "pause", "--remote-program", "no-such-program"];
+    let output = run(&ssh, &pause);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("far does not find the program"), "{}", stderr(&output));
+    failed(&run("/no/ssh", &pause), 1, &["`/no/ssh` can't be started"]);
+    let option = ["list", "--", "-oProxyCommand=touch bad:x"];
+    failed(&run(&ssh, &option), 1, &["is not a host"]);
+    assert!(!sandbox.path().join("bad").exists());
+    fs::write(sandbox.path().join("down"), "").unwrap();
+    failed(&run(&ssh, &pause), 1, &["No route to host", "There is no connection to far"]);
 }
 
 /// sshd and ssh of this machine; none if they are not installed, which is an error if they are required.
@@ -295,10 +383,23 @@ fn a_real_sshd_carries_updates_and_commands_and_may_drop_the_link() {
     watcher.wait_for("the change", |text| {
         text.lines().any(|line| line.contains("learning rate") && line.contains("0.0123"))
     });
-    watcher.stop();
+    // Commands without a dashboard, in the folder that a login begins in.
+    let far = |arguments: &[&str]| {
+        let arguments = [arguments, &["--remote-program", PROGRAM]].concat();
+        sandbox.command(&arguments).env("LOOKAHEAD_SSH", &server.ssh).output().unwrap()
+    };
+    let output = succeeded(far(&["ctl", &run, "set", "optimizer.lr=0.0456"]));
+    assert!(stderr(&output).contains("0.0456"), "{}", stderr(&output));
+    let folder = format!("far:{}", sandbox.path().join("runs").display());
+    let output = succeeded(far(&["list", &folder]));
+    let listed = String::from_utf8(output.stdout).unwrap();
+    assert!(listed.contains("running"), "{listed}");
+    assert_eq!(far(&["ctl", "far:/none", "pause"]).status.code(), Some(2));
+    succeeded(far(&["ctl", &run, "stop"]));
     watcher.wait_for("end", |text| text.contains("STOPPED"));
     watcher.press("q");
     assert_eq!(watcher.end(), 0);
+    assert_eq!(far(&["ctl", &run, "pause"]).status.code(), Some(1));
 
     let text = shown(&sandbox, &server.ssh, &["far:none", "--remote-program", PROGRAM]);
     assert!(text.contains("far: There is no run `none`"), "{text}");

@@ -81,7 +81,8 @@ impl ProcessGroup {
         timeout: Duration,
     ) {
         let key = |rank: usize| format!("{what}/{rank}/read");
-        if !self.hosts {
+        let hosts = self.rank == 0 && !self.hosted;
+        if !hosts {
             let _ = bridge::store_set(&shared.0, &key(self.rank), &[1]);
             return;
         }
@@ -108,18 +109,31 @@ impl ProcessGroup {
             self.wait_for_peers(shared, "ended", &[], ACK_TIMEOUT);
             return Error::Ended { rank, size, who, words };
         }
+        let mut unreachable = Vec::new();
         let who = match self.await_all(shared, "lost", PRESENCE_TIMEOUT) {
             Ok(()) => "All ranks still answer, so the network failed or not all ranks reached the \
                        operation in time."
                 .to_owned(),
             Err(Missing::Ranks(missing)) => {
                 let s = if missing.len() == 1 { "does" } else { "do" };
-                format!("{} {s} not answer.", ranks(&missing))
+                let who = format!("{} {s} not answer.", ranks(&missing));
+                unreachable = missing;
+                // Its store answers, so it is only busy.
+                unreachable.retain(|rank| *rank != 0 || self.hosted);
+                who
             }
             Err(Missing::Ended(who, words)) => format!("Rank {who} ended: {words}"),
-            Err(Missing::Store(_)) => format!("The store at {} does not answer.", self.address),
+            Err(Missing::Store(_)) if self.hosted => {
+                format!("The store at {} does not answer.", self.address)
+            }
+            Err(Missing::Store(_)) => {
+                unreachable.push(0);
+                format!("Rank 0 does not answer at {}.", self.address)
+            }
         };
-        Error::Operation { operation, rank, size, seconds, who, cause: sentence(cause) }
+        let cause = sentence(cause);
+        let unreachable = unreachable.into();
+        Error::Operation { operation, rank, size, seconds, who, unreachable, cause }
     }
 
     /// Reports that this rank has reached `what`, and waits until all ranks have.

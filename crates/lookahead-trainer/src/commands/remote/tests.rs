@@ -52,10 +52,8 @@ fn no_shell_changes_the_name_of_a_run() {
 }
 
 #[test]
-fn a_command_there_is_quoted_for_both_shells() {
+fn the_command_that_shows_a_state_is_quoted() {
     let address = |run: &str| Address { host: "gpu".into(), run: run.into() };
-    assert_eq!(address("a").there("ctl", "status"), "ssh gpu lookahead ctl a status");
-    assert_eq!(address("").there("ctl", "status"), "ssh gpu lookahead ctl status");
-    let spaced = address("a b").there("ctl", "status");
-    assert_eq!(spaced, r"ssh gpu lookahead ctl ''\''a b'\''' status");
+    assert_eq!(address("a").status(), "lookahead ctl gpu:a status");
+    assert_eq!(address("a b").status(), "lookahead ctl 'gpu:a b' status");
 }

@@ -90,13 +90,15 @@ fn measure(
     let Some(samples) = data.split(split) else { return Ok(Continue(None)) };
     let _rest = events.step_clock.rest();
     events.timer.begin();
+    let clock = Some(&events.step_clock);
     let mut evaluate = |model: &Model| {
         let stop = || controls.stop_is_requested();
-        let evaluating = Evaluating { objective, model, samples, split };
+        let evaluating = Evaluating { objective, model, samples, split, clock };
         let found = || evaluate_with_workers(workers, evaluating, weights, stop);
         if workers.is_single() || weights == Weights::Fast {
             found()
         } else {
+            events.step_clock.part_begins(workers.share(samples.len()).len());
             workers.with_rank_zero_buffers(model, found)
         }
     };

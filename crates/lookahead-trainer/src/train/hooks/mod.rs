@@ -230,7 +230,9 @@ impl Hooks {
             }
         }
         if self.checkpoints.folder.is_some() || !t.workers.is_single() {
-            self.events.step_clock.watch(&t.config.watchdog, self.events.observer.sink());
+            let samples = t.batches().batch_size() * t.batches().accumulate();
+            let sink = self.events.observer.sink();
+            self.events.step_clock.watch(&t.config.watchdog, samples, sink);
         }
         self.events.timer.restart();
         Ok(())

@@ -1,12 +1,16 @@
 //! A step that does not end.
 //!
 //! A thread looks at the count of steps. It has no part in them, so it also notices a step that waits for data, for a GPU or
-//! for another process. What is no step does not count: pauses, evaluations and checkpoints. Nor does time in which the
+//! for another process. What is no step does not count: pauses and checkpoints. Nor does time in which the
 //! whole process is stopped, for example by Ctrl-Z: the thread is stopped too.
+//!
+//! An evaluation may take as long as it needs, but not each of its batches: one is expected within the time of a step, or
+//! of as many steps as have its samples.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use lookahead_run::event::{Event, Reason, RunEnded, Stalled, Status, Warning};
@@ -43,15 +47,29 @@ struct Shared {
     /// Rests that have begun and not ended.
     resting: AtomicU64,
     rested: AtomicU64,
+    /// Parts of evaluations that have begun, and the samples of the present one; 0 outside an evaluation.
+    parts: AtomicU64,
+    samples: AtomicU64,
     ended: AtomicBool,
 }
 
-/// While it is there, no step is expected to end.
+/// While it is there, no step is expected to end, but each part of an evaluation is.
 #[derive(Debug)]
 pub struct Rest(Arc<Shared>, Instant);
 
+impl Shared {
+    fn part_begins(&self, samples: usize) {
+        self.parts.fetch_add(1, Relaxed);
+        // Who sees the samples of this part does not take the time of the one before for its own.
+        self.samples.store(samples as u64, Release);
+    }
+}
+
 impl Drop for Rest {
     fn drop(&mut self) {
+        if self.0.samples.load(Relaxed) > 0 {
+            self.0.part_begins(0);
+        }
         self.0.rested.fetch_add(nanoseconds(self.1.elapsed()), Relaxed);
         self.0.resting.fetch_sub(1, Relaxed);
     }
@@ -72,6 +90,11 @@ impl StepClock {
     pub fn rest(&self) -> Rest {
         self.shared.resting.fetch_add(1, Relaxed);
         Rest(Arc::clone(&self.shared), Instant::now())
+    }
+
+    /// Within a rest, a part of an evaluation begins: its time is judged by its number of samples.
+    pub fn part_begins(&self, samples: usize) {
+        self.shared.part_begins(samples);
     }
 
     /// No step follows.
@@ -98,32 +121,34 @@ impl StepClock {
         self.shared.step.store(step, Relaxed);
     }
 
-    /// Starts the thread, unless the config says that nothing should be done. Without a thread there is no watching.
-    pub(crate) fn watch(&self, config: &WatchdogConfig, sink: EventSink) {
+    /// Starts the thread, unless the config says that nothing should be done. Without a thread there is no watching. A step
+    /// of this process has `samples`.
+    pub(crate) fn watch(&self, config: &WatchdogConfig, samples: usize, sink: EventSink) {
         if config.stall == WatchdogAction::Off {
             return;
         }
         let (shared, config) = (Arc::clone(&self.shared), config.clone());
-        let watch = move || watch(&shared, &config, &sink);
+        let watch = move || watch(&shared, &config, samples, &sink);
         let _ = std::thread::Builder::new().name("watchdog".into()).spawn(watch);
     }
 }
 
-/// How long one step has taken, by the times at which a thread looks.
+/// How long one step, or a part of an evaluation, has taken, by the times at which a thread looks.
 #[derive(Debug, Default)]
 struct Waiting {
     step: u64,
+    part: u64,
     so_far: Duration,
     reported: bool,
 }
 
 impl Waiting {
-    /// Adds the time since the last look. Returns the time of a step so far, once, if it is longer than `limit`.
+    /// Adds the time since the last look. Returns the time so far, once, if it is longer than `limit`.
     fn look(&mut self, shared: &Shared, passed: Duration, limit: Duration) -> Option<Duration> {
-        let step = shared.step.load(Relaxed);
-        if step != self.step {
-            *self = Waiting { step, ..Waiting::default() };
-        } else if shared.resting.load(Relaxed) == 0 {
+        let (step, part) = (shared.step.load(Relaxed), shared.parts.load(Relaxed));
+        if (step, part) != (self.step, self.part) {
+            *self = Waiting { step, part, ..Waiting::default() };
+        } else if shared.resting.load(Relaxed) == 0 || shared.samples.load(Relaxed) > 0 {
             // More is a time in which the process was stopped.
             self.so_far += passed.min(2 * TICK);
         }
@@ -133,7 +158,7 @@ impl Waiting {
     }
 }
 
-fn watch(shared: &Shared, config: &WatchdogConfig, sink: &EventSink) {
+fn watch(shared: &Shared, config: &WatchdogConfig, samples_of_step: usize, sink: &EventSink) {
     let least = Duration::from_secs_f64(config.stall_seconds);
     let mut waiting = Waiting::default();
     let mut looked = Instant::now();
@@ -145,17 +170,27 @@ fn watch(shared: &Shared, config: &WatchdogConfig, sink: &EventSink) {
         if usual.is_zero() {
             continue;
         }
-        let limit = usual.mul_f64(config.stall_factor).max(least);
+        let samples = shared.samples.load(Acquire);
+        let steps = (samples as f64 / samples_of_step.max(1) as f64).max(1.0);
+        let limit = usual.mul_f64(config.stall_factor * steps).max(least);
         let Some(so_far) = waiting.look(shared, passed, limit) else { continue };
         let (seconds, usual_seconds) = (so_far.as_secs_f64(), usual.as_secs_f64());
-        let message = format!(
-            "Step {} has taken {} so far, and steps usually take {} (`watchdog.stall`)",
-            format::count(waiting.step + 1),
-            format::duration(seconds),
-            format::duration(usual_seconds)
-        );
+        let stalled = Stalled { seconds, usual_seconds, in_evaluation: samples > 0 };
+        let [so_far, usual] = [seconds, usual_seconds].map(format::duration);
+        let message = if stalled.in_evaluation {
+            format!(
+                "The evaluation after step {} has stood still for {so_far}, and steps usually take {usual} \
+                 (`watchdog.stall`)",
+                format::count(waiting.step)
+            )
+        } else {
+            format!(
+                "Step {} has taken {so_far} so far, and steps usually take {usual} (`watchdog.stall`)",
+                format::count(waiting.step + 1)
+            )
+        };
         sink.record(waiting.step, Event::Warning(Warning { message: format!("{message}.") }));
-        sink.record(waiting.step, Event::Stalled(Stalled { seconds, usual_seconds }));
+        sink.record(waiting.step, Event::Stalled(stalled));
         if config.stall == WatchdogAction::Stop {
             stop(&message, waiting.step, sink);
         }

@@ -37,3 +37,21 @@ fn the_usual_time_is_known_after_some_steps() {
     clock.step_done(FEWEST as u64 + 1);
     assert!(clock.shared.usual.load(Relaxed) > 0);
 }
+
+#[test]
+fn each_part_of_an_evaluation_is_watched_and_not_the_whole() {
+    let clock = StepClock::default();
+    let mut waiting = Waiting::default();
+    let rest = clock.rest();
+    let long = (0..100).map(|_| {
+        clock.part_begins(8);
+        reports(&clock.shared, &mut waiting, 4)
+    });
+    assert_eq!(long.sum::<usize>(), 0, "as long as it needs");
+    assert_eq!(reports(&clock.shared, &mut waiting, 100), 1, "the last batch does not end");
+    clock.part_begins(8);
+    drop(rest);
+    let rest = clock.rest();
+    assert_eq!(reports(&clock.shared, &mut waiting, 100), 0, "no evaluation");
+    drop(rest);
+}
