@@ -174,7 +174,9 @@ fn what_is_wrong_with_a_connection_is_said_before_the_dashboard_opens() {
         assert!(text.contains(words), "no `{words}` in: {text}");
     }
     let program = ["--remote-program", PROGRAM];
+    fs::create_dir(sandbox.path().join("lot")).unwrap();
     for (arguments, words) in [
+        (&["far:lot", program[0], program[1]][..], "`lot` is a folder of runs"),
         (&["far:run", "--remote-program", "no-such-program"][..], "was not found on far"),
         (&["far:none", program[0], program[1]], "There is no run `none`"),
         (&["far:", program[0], program[1]], "There is no run in `checkpoints/`"),

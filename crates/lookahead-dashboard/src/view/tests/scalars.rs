@@ -98,8 +98,11 @@ fn too_many_names_are_reported_once_and_take_bounded_memory() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let model = recorded(&names);
     assert_eq!(model.run().series.scalars.len(), crate::run::series::NAMES);
-    let warnings =
-        model.run().messages.newest_first().filter(|note| note.text.contains("more than 1000"));
+    let warnings = model
+        .run()
+        .messages
+        .newest_first()
+        .filter(|note| note.text.contains("more than 1,000 metrics"));
     assert_eq!(warnings.count(), 1);
     assert_shows(&shown(&model, 120, 36), &["name 0000"]);
 }
