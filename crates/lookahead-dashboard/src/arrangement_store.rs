@@ -96,7 +96,8 @@ fn follow(folder: &Path, file: &Path, changes: &Receiver<Arrangement>, done: &Se
         Ok(None) => {}
         Err(why) => {
             let file = file.display();
-            let text = format!("The arrangement of the charts is ignored: {file}: {why}.");
+            let text =
+                format!("The saved chart layout {file} is damaged and ignored: {why}. Delete it.");
             let _ = done.send(Message::Done(text));
         }
     }

@@ -348,6 +348,11 @@ pub enum PlotError {
         /// The names of the charts of the runs.
         known: Vec<String>,
     },
+    /// No run has the norms of layers.
+    #[error(
+        "`{0}` shows the layers, which none of the runs logs. Train one with `--set probe.layers=true`."
+    )]
+    NoLayers(&'static str),
     /// A run can't be read, or has nothing to draw.
     #[error(transparent)]
     Run(#[from] lookahead_run::Error),
@@ -369,6 +374,9 @@ fn chart_of(model: &Model, name: &str) -> Result<Chart, PlotError> {
     let found =
         if model.runs.iter().all(Run::is_recorded) { logged.or(usual) } else { usual.or(logged) };
     found.or(of_recorder).ok_or_else(|| {
+        if let Some(chart) = Chart::named(name).filter(|chart| chart.is_heat_map()) {
+            return PlotError::NoLayers(chart.name());
+        }
         let known = model.charts().into_iter().map(|chart| safe(&named(chart))).collect();
         PlotError::NoSuchChart { name: name.to_owned(), known }
     })

@@ -97,6 +97,9 @@ impl Binding {
     }
 }
 
+/// The key that closes what covers the charts or the table.
+pub(crate) const ESC: Key = Code(KeyCode::Esc);
+
 const DIGITS: &[Key] = &[
     Char('1'),
     Char('2'),

@@ -85,12 +85,12 @@ impl Prompt {
         self.at = self.text.chars().count();
     }
 
-    /// Completes the word before the cursor as far as it is unambiguous.
-    pub(crate) fn complete(&mut self) {
+    /// Completes the word before the cursor, a command or one of these keys, as far as it is unambiguous.
+    pub(crate) fn complete(&mut self, keys: &[&str]) {
         let before: String = self.text.chars().take(self.at).collect();
         let start = before.rfind(' ').map_or(0, |space| space + 1);
         let (word, first) = (&before[start..], start == 0);
-        let candidates: &[&str] = if first { &WORDS } else { &KEYS };
+        let candidates: &[&str] = if first { &WORDS } else { keys };
         let fits: Vec<&str> = candidates.iter().filter(|c| c.starts_with(word)).copied().collect();
         let Some(shortest) = fits.iter().map(|fit| fit.len()).min() else { return };
         let common = (word.len()..=shortest)
@@ -118,8 +118,9 @@ const WORDS: [&str; 10] = [
     "save",
     "quit",
 ];
-/// The settings of a run that can be changed.
-const KEYS: [&str; 4] = ["optimizer.lr", "lookahead.k", "lookahead.alpha", "probe.every_syncs"];
+/// The settings of the trainer's runs that can be changed.
+pub(crate) const KEYS: [&str; 4] =
+    ["optimizer.lr", "lookahead.k", "lookahead.alpha", "probe.every_syncs"];
 
 /// What a line requests.
 #[derive(Debug, Clone, PartialEq)]

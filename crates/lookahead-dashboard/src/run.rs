@@ -40,6 +40,8 @@ const NOTABLE: f64 = 0.5;
 pub(crate) enum RunState {
     /// It has reported nothing yet.
     Waiting,
+    /// Nothing in its log can be read.
+    Unreadable,
     Training,
     Paused,
     Ended(Status),
@@ -78,6 +80,8 @@ impl Run {
     pub(crate) fn state(&self) -> RunState {
         match &self.summary.state {
             summary::State::Ended(ended) => RunState::Ended(ended.status),
+            // There is no event, so the warnings are about the log itself.
+            summary::State::Waiting if self.summary.warnings > 0 => RunState::Unreadable,
             _ if self.connection.alive == Some(false) => RunState::Crashed,
             summary::State::Waiting => RunState::Waiting,
             summary::State::Training => RunState::Training,
@@ -346,7 +350,8 @@ impl Run {
         self.latest.names_are_full = self.series.add_scalars(step, scalars) || reported;
         if self.latest.names_are_full && !reported {
             let text = format!(
-                "more than {NAMES} names of numbers: those that came later have no chart, and `{} export --csv` has all",
+                "more than {} metrics: later ones have no chart, and `{} export --csv` has all",
+                crate::format::count(NAMES as u64),
                 program_name()
             );
             self.note(time, Severity::Warning, &text);

@@ -214,7 +214,7 @@ impl Reader {
 
     /// The keys in which the configs differ that change the training, or are its seed.
     fn differing(&self) -> Vec<String> {
-        let matters = |key: &str| settings::matters(key) || key == "train.seed";
+        let matters = |key: &str| settings::matters(key) || ["train.seed", "seed"].contains(&key);
         let those = |settings: &Arc<Settings>| -> Settings {
             let all = settings.iter().filter(|(key, _)| matters(key));
             all.map(|(key, value)| (key.clone(), value.clone())).collect()

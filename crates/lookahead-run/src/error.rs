@@ -62,6 +62,13 @@ pub enum Error {
     )]
     RunExists(PathBuf),
 
+    /// A recorder's run exists already.
+    #[error(
+        "`{}` already exists, and an existing run is never overwritten. Use another name, continue that run with \
+         `Recorder::resume`, or let `Recorder::create_numbered` find a free name.", .0.display()
+    )]
+    RecordExists(PathBuf),
+
     /// There is nothing at the path of a run.
     #[error(
         "There is no run at `{}`: the folder does not exist. `{} list` shows the runs.", .0.display(),

@@ -134,6 +134,19 @@ pub fn safe(name: &str) -> String {
     shown
 }
 
+/// As [`safe`], of a whole text: its lines and tabs stay, and it is not shortened.
+pub fn safe_text(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if is_unsafe(letter) && !matches!(letter, '\n' | '\t') {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
 fn is_unsafe(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,

@@ -52,7 +52,7 @@ pub struct Glance {
     #[serde(skip)]
     pub info: Option<RunInfo>,
     /// Why nothing is known of it, as a sentence: its log can't be read.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
 }
 
@@ -96,6 +96,10 @@ pub enum RunState {
     Running,
     /// It waits, on request.
     Paused,
+    /// Its log has no event yet, and no process trains it.
+    Waiting,
+    /// None of its log can be read.
+    Unreadable,
     /// See [`End`].
     #[serde(untagged)]
     Ended(End),
@@ -107,6 +111,8 @@ impl RunState {
         match self {
             RunState::Running | RunState::Ended(End::Deaf) => "running",
             RunState::Paused => "paused",
+            RunState::Waiting => "waiting",
+            RunState::Unreadable => "unreadable",
             RunState::Ended(End::Finished) if reason == Some(Reason::EarlyStopping) => {
                 "stopped early"
             }
@@ -135,6 +141,8 @@ impl Glance {
         let writer = folder.writer().unwrap_or(Writer::Unknown);
         let Ends { log, evaluation, logged, losses, has_start, fault } = Ends::read(folder, most);
         let state = match End::of(writer, &log) {
+            _ if fault.is_some() => RunState::Unreadable,
+            End::Crashed if log.events == 0 => RunState::Waiting,
             End::Deaf if log.state == State::Paused => RunState::Paused,
             End::Deaf => RunState::Running,
             end => RunState::Ended(end),
@@ -214,11 +222,14 @@ impl Ends {
                 ends.has_start = false;
             }
             match log::last(&path, most) {
-                // Up to a damaged line.
-                Ok(records) => records.for_each(|record| match record {
-                    Ok(record) => ends.apply(&record),
-                    Err(error) => ends.fault = Some(error.to_string()),
-                }),
+                Ok(records) => {
+                    let mut records = records.skipping_damaged();
+                    records.by_ref().for_each(|record| match record {
+                        Ok(record) => ends.apply(&record),
+                        Err(error) => ends.fault = Some(error.to_string()),
+                    });
+                    ends.fault = ends.fault.or(records.damage().map(|damage| damage.to_string()));
+                }
                 Err(Error::LogMissing(_)) => {}
                 Err(error) => ends.fault = Some(error.to_string()),
             }

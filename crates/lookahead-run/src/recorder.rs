@@ -110,7 +110,7 @@ impl Recorder {
     /// Makes the folder `out/name` for a new run, which can be paused and stopped, and begins to record.
     ///
     /// # Errors
-    /// [`Error::RunExists`] if there is a run of that name; [`Error::RunName`] if the name is not one plain folder
+    /// [`Error::RecordExists`] if there is a run of that name; [`Error::RunName`] if the name is not one plain folder
     /// name; if the system refuses.
     pub fn create(out: impl AsRef<Path>, name: &str) -> Result<Recorder> {
         Recorder::create_with(out, name, RecorderOptions::new())
@@ -127,13 +127,18 @@ impl Recorder {
     ) -> Result<Recorder> {
         // Before the folder is made.
         options.resolved_config()?;
-        Recorder::start(RunFolder::create(out.as_ref(), name)?, options)
+        let folder = RunFolder::create(out.as_ref(), name).map_err(|error| match error {
+            // Its remedies are options and commands of the trainer.
+            Error::RunExists(path) => Error::RecordExists(path),
+            error => error,
+        })?;
+        Recorder::start(folder, options)
     }
 
     /// As [`create_with`](Self::create_with) or, if that name is taken, with the first free one of `name-2`, `name-3`…
     ///
     /// # Errors
-    /// As [`create_with`](Self::create_with), except [`Error::RunExists`].
+    /// As [`create_with`](Self::create_with), except [`Error::RecordExists`].
     pub fn create_numbered(
         out: impl AsRef<Path>,
         name: &str,

@@ -16,6 +16,8 @@ pub type Settings = BTreeMap<String, Value>;
 pub fn matters(key: &str) -> bool {
     let exactly = [
         "train.seed",
+        // Of a recorded run.
+        "seed",
         "train.threads",
         "train.device",
         "train.read_loss_every",

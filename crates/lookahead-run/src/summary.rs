@@ -56,17 +56,21 @@ pub enum State {
 }
 
 impl RunSummary {
-    /// Reads a log.
+    /// Reads a log. Lines that are not events are skipped.
     ///
     /// # Errors
-    /// As [`log::records`](crate::log::records).
+    /// As [`log::records`](crate::log::records), except for a damaged line: only if there is no event besides it.
     pub fn read(log: &Path) -> Result<RunSummary> {
         let mut summary = RunSummary::default();
         // One by one: a log may be much larger than the memory.
-        for record in timeline::records(log)? {
+        let mut records = timeline::records(log)?.skipping_damaged();
+        for record in records.by_ref() {
             summary.apply(&record?);
         }
-        Ok(summary)
+        match records.damage() {
+            Some(damage) if summary.events == 0 => Err(damage),
+            _ => Ok(summary),
+        }
     }
 
     /// Adds the next event.

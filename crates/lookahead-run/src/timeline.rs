@@ -123,6 +123,9 @@ pub struct Records {
     rewinds: Rewinds,
     path: PathBuf,
     is_done: bool,
+    skips_damaged: bool,
+    /// The first line that was skipped.
+    damage: Option<Error>,
 }
 
 impl Records {
@@ -138,24 +141,42 @@ impl Records {
         };
         let length = file.metadata().at("look at", path)?.len();
         let (lines, rewinds) = find(file, length).at("read", path)?;
-        Ok(Records { lines, rewinds, path: path.to_owned(), is_done: false })
+        let path = path.to_owned();
+        Ok(Records { lines, rewinds, path, is_done: false, skips_damaged: false, damage: None })
+    }
+
+    /// Skips damaged lines, as [`LogTail`](crate::LogTail) does, for those who only show what a run is doing.
+    pub(crate) fn skipping_damaged(self) -> Records {
+        Records { skips_damaged: true, ..self }
+    }
+
+    /// The error about the first line that was skipped.
+    pub(crate) fn damage(self) -> Option<Error> {
+        self.damage
     }
 
     /// The next event, abandoned or not, and the byte at which its line begins.
     fn next_line(&mut self) -> Result<Option<(Record, u64)>> {
-        let Some(line) = self.lines.next(u64::MAX).at("read", &self.path)? else {
-            return Ok(None);
-        };
-        let cause = match line.parse() {
-            Ok(record) => return Ok(Some((record, line.at))),
-            Err(cause) => cause,
+        let (is_json, error) = loop {
+            let Some(line) = self.lines.next(u64::MAX).at("read", &self.path)? else {
+                return Ok(None);
+            };
+            let cause = match line.parse() {
+                Ok(record) => return Ok(Some((record, line.at))),
+                Err(cause) => cause,
+            };
+            let (path, number) = (shown(&self.path), line.number as usize);
+            if self.skips_damaged {
+                self.damage.get_or_insert(Error::LogLine { path, line: number, cause });
+                continue;
+            }
+            let is_json = serde_json::from_slice::<IgnoredAny>(line.bytes).is_ok();
+            break (is_json, Error::LogLine { path, line: number, cause });
         };
         // JSON that is not an event was not torn, since no part of an object is JSON. A power cut can leave
         // blocks of zeros or of other files, with line feeds among them, but only at the end.
-        let is_json = serde_json::from_slice::<IgnoredAny>(line.bytes).is_ok();
-        let number = line.number as usize;
         if is_json || self.lines.next(u64::MAX).at("read", &self.path)?.is_some() {
-            return Err(Error::LogLine { path: shown(&self.path), line: number, cause });
+            return Err(error);
         }
         Ok(None)
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressDrawTarget, TermLike};
 use lookahead_core::tch_ext::cerr;
+use lookahead_run::format::safe_text;
 
 use crate::background_writer::BackgroundWriter;
 
@@ -49,9 +50,9 @@ pub(crate) fn unbuffered(stream: impl AsFd) -> io::Result<File> {
     Ok(File::from(stream.as_fd().try_clone_to_owned()?))
 }
 
-/// Writes a line to stderr.
+/// Writes a line to stderr, without characters that a terminal would act on: it may contain names from logs and folders.
 pub fn eprint_line(line: impl Display) {
-    write(format!("{line}\n").as_bytes());
+    write((safe_text(&line.to_string()) + "\n").as_bytes());
 }
 
 fn write(text: &[u8]) {
@@ -91,12 +92,20 @@ pub(crate) fn flush_briefly() {
     }
 }
 
-/// Writes a line of the result to stdout, after the lines on stderr. A reader that has closed stdout, for example
-/// `head`, has what it wanted: the line is dropped.
+/// Writes a line of the result to stdout, after the lines on stderr, without characters that a terminal would act on. A
+/// reader that has closed stdout, for example `head`, has what it wanted: the line is dropped.
 ///
 /// # Errors
 /// If stdout can't be written: then the command has failed.
 pub fn print_line(line: impl Display) -> io::Result<()> {
+    print_data(safe_text(&line.to_string()))
+}
+
+/// As [`print_line`], with every character as it is: for programs that read it.
+///
+/// # Errors
+/// As [`print_line`].
+pub(crate) fn print_data(line: impl Display) -> io::Result<()> {
     finish();
     match writeln!(io::stdout(), "{line}") {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

@@ -207,12 +207,11 @@ impl Table {
         }
     }
 
-    /// A key without its section, if no other has that name.
+    /// A key without its section, if that is the usual name of what it sets.
     fn short<'a>(&self, key: &'a str) -> &'a str {
-        let last = |key: &'a str| key.rsplit('.').next().unwrap_or(key);
-        let namesakes =
-            self.keys.iter().filter(|other| other.rsplit('.').next().unwrap_or(other) == last(key));
-        if namesakes.count() > 1 { key } else { last(key) }
+        let of_course = ["optimizer.lr", "lookahead.k", "lookahead.alpha", "train.seed"];
+        let last = key.rsplit('.').next().unwrap_or(key);
+        if of_course.contains(&key) { last } else { key }
     }
 
     /// The text of a cell; `metric` is that of all best values.

@@ -92,7 +92,7 @@ fn words_are_completed_as_far_as_they_are_clear() {
         ("xyz", "xyz"),
     ] {
         let mut prompt = typed(text);
-        prompt.complete();
+        prompt.complete(&KEYS);
         assert_eq!(prompt.text, completed);
     }
 }

@@ -38,8 +38,7 @@ pub enum RemoteError {
     },
     /// The shell there doesn't find the program.
     #[error(
-        "{host} does not find the program ({words}). Install {} there, or name it: \
-         `--remote-program ~/.cargo/bin/{}`.",
+        "`{}` was not found on {host}: {words}. Install it there, or name it: `--remote-program ~/.cargo/bin/{}`.",
         program_name(),
         program_name()
     )]
@@ -50,8 +49,8 @@ pub enum RemoteError {
         words: String,
     },
     /// The program there does not relay.
-    #[error("The program on {host} ended without a greeting ({words}). Install there the version that is here, {}.",
-        env!("CARGO_PKG_VERSION"))]
+    #[error("The program on {host} did not answer like `{}`: {words}. Install version {} on {host}.",
+        program_name(), env!("CARGO_PKG_VERSION"))]
     NoGreeting {
         /// The host.
         host: String,

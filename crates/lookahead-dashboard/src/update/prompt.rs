@@ -1,6 +1,7 @@
 //! Editing in the prompt, and what a line does.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use lookahead_run::settings;
 
 use super::command::send;
 use super::cursor::put_cursor;
@@ -56,7 +57,17 @@ fn edit(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         }
         KeyCode::Up => prompt.recall(true, &dialogs.entered),
         KeyCode::Down => prompt.recall(false, &dialogs.entered),
-        KeyCode::Tab if prompt.purpose == Purpose::Command => prompt.complete(),
+        KeyCode::Tab if prompt.purpose == Purpose::Command => {
+            let run = &model.runs[model.selected];
+            match run.info().filter(|_| run.is_recorded()) {
+                // It declares its settings, which are in its configuration.
+                Some(info) => {
+                    let known = settings::all(&info.config);
+                    prompt.complete(&known.keys().map(String::as_str).collect::<Vec<_>>());
+                }
+                None => prompt.complete(&prompt::KEYS),
+            }
+        }
         KeyCode::Enter => return enter(model),
         _ => {}
     }

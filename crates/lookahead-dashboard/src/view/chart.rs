@@ -218,6 +218,7 @@ fn nothing_yet(model: &Model, chart: Chart) -> &'static str {
     let of_syncs = matches!(chart, Chart::Gain | Chart::Distance | Chart::Gradient);
     match chart {
         _ if run.state() == RunState::Waiting => "waiting for the run",
+        _ if run.state() == RunState::Unreadable => "the log can't be read; m shows why",
         Chart::Accuracy | Chart::ValidationLoss => "no evaluation yet",
         _ if of_syncs && !run.has_lookahead() => "without Lookahead",
         _ if of_syncs => "no probe yet",

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::cells::{put, width};
 use crate::format;
-use crate::keys::KEYS;
+use crate::keys::{ESC, KEYS};
 use crate::model::{Model, Role};
 use crate::run::pending::Transition;
 
@@ -21,7 +21,12 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         let is_table = model.is_table_open();
         let (own, common): (Vec<_>, Vec<_>) =
             KEYS.iter().partition(|binding| binding.is_of_table());
-        let all = own.into_iter().chain(common);
+        let is_diff = is_table && model.table.as_ref().is_some_and(|table| table.diff.is_some());
+        let all = own.into_iter().filter(|_| !is_diff).chain(common);
+        let mut shown: Vec<(String, &str)> = Vec::new();
+        if is_diff {
+            shown.push((ESC.label(), "back"));
+        }
         for binding in all.filter(|binding| !binding.short.is_empty()) {
             if is_table != binding.is_of_table() && !binding.is_anywhere() {
                 continue;
@@ -31,11 +36,28 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
             }
             let continues = binding.short == "pause" && model.run().would_continue();
             let text = if continues { "continue" } else { binding.short };
-            x = put(buffer, keys, x, area.y, &binding.keys[0].label(), theme.strong);
+            shown.push((binding.keys[0].label(), text));
+        }
+        if is_table {
+            fit(&mut shown, keys.width);
+        }
+        for (key, text) in shown {
+            x = put(buffer, keys, x, area.y, &key, theme.strong);
             x = put(buffer, keys, x + 1, area.y, text, theme.plain) + 3;
         }
     }
     put(buffer, area, right.max(area.x), area.y, &notice, theme.warning);
+}
+
+/// Leaves out keys that do not fit, from the right, but never the last two: how to leave, and the help with all others.
+fn fit(shown: &mut Vec<(String, &str)>, room: u16) {
+    let used = |shown: &[(String, &str)]| -> u16 {
+        shown.iter().map(|(key, text)| width(key) + width(text) + 4).sum()
+    };
+    // Nothing follows the last one.
+    while shown.len() > 2 && used(shown) > room + 3 {
+        shown.remove(shown.len() - 3);
+    }
 }
 
 /// The command that is not confirmed yet, or how many events were not drawn.

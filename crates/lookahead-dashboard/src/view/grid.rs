@@ -36,8 +36,10 @@ pub(super) fn draw(model: &Model, page: &GridPage, area: Rect, buffer: &mut Buff
 fn draw_line(model: &Model, page: &GridPage, buffer: &mut Buffer) {
     let (theme, line) = (&model.theme, page.line);
     let last = page.before + page.cells.len();
-    let mut parts =
-        vec![format!("charts {}–{last} of {}", (page.before + 1).min(last), page.charts)];
+    let mut parts = vec![match page.charts {
+        0 => "no chart matches".to_owned(),
+        charts => format!("charts {}–{last} of {charts}", (page.before + 1).min(last)),
+    }];
     if page.pages() > 1 {
         parts.insert(0, format!("page {}/{}", page.number(), page.pages()));
     }

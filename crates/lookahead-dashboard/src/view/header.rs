@@ -105,5 +105,6 @@ pub(crate) fn state_label(theme: &Theme, run: &Run) -> (&'static str, Style) {
         (RunState::Paused, None) => ("PAUSED", theme.warning.reversed()),
         (RunState::Training, None) => ("TRAINING", theme.good),
         (RunState::Waiting, None) => ("WAITING", theme.dim),
+        (RunState::Unreadable, None) => ("UNREADABLE", theme.bad.reversed()),
     }
 }

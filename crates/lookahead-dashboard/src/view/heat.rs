@@ -12,6 +12,7 @@ use super::scale::{Scale, ScaleOptions};
 use crate::chart::Chart;
 use crate::heat_map::{Colors, norm_of, rows, written};
 use crate::model::Model;
+use crate::run::layers::Norm;
 use crate::theme::{Theme, ThemeName};
 
 /// From the least to the greatest, as indices of the 256 colours of terminals: near viridis, which gets lighter
@@ -45,7 +46,7 @@ pub(super) fn draw(model: &Model, chart: Chart, area: Rect, buffer: &mut Buffer)
         put_centered(buffer, area, "no finite value here", theme.dim);
         return None;
     };
-    draw_colors(model, &colors, rows.len(), first, buffer);
+    draw_colors(model, chart, &colors, rows.len(), first, buffer);
     let y_of = |row: usize| plot.y + (row * usize::from(plot.height) / rows.len()) as u16;
     for (index, row) in rows.iter().enumerate() {
         let (top, bottom) = (y_of(index), y_of(index + 1));
@@ -76,8 +77,23 @@ pub(super) fn draw(model: &Model, chart: Chart, area: Rect, buffer: &mut Buffer)
     None
 }
 
+/// What the norms are of, in a word.
+fn quantity(chart: Chart) -> &'static str {
+    match norm_of(chart) {
+        Norm::Distance => "‖θ − φ‖",
+        Norm::Gradient => "gradient",
+    }
+}
+
 /// Draws what the colours mean, and how many layers share a row.
-fn draw_colors(model: &Model, colors: &Colors, rows: usize, area: Rect, buffer: &mut Buffer) {
+fn draw_colors(
+    model: &Model,
+    chart: Chart,
+    colors: &Colors,
+    rows: usize,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
     let theme = &model.theme;
     let mut x = put(buffer, area, area.x + 1, area.y, &written(colors.least), theme.plain) + 1;
     for index in 0..COLORS.len() {
@@ -95,6 +111,12 @@ fn draw_colors(model: &Model, colors: &Colors, rows: usize, area: Rect, buffer: 
     }
     if model.runs.len() > 1 {
         texts.iter_mut().for_each(|text| *text += &format!(" of {}", model.run().name));
+    }
+    // Without a frame there is no title.
+    if area.width == buffer.area.width {
+        let quantity = quantity(chart);
+        texts.iter_mut().for_each(|text| *text = format!("{quantity}, {text}"));
+        texts.push(quantity.to_owned());
     }
     let room = area.right().saturating_sub(x);
     let text = texts.iter().find(|text| width(text) <= room).or(texts.last());

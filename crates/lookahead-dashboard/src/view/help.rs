@@ -68,9 +68,14 @@ fn parts(model: &Model) -> [(&'static str, Vec<Row>); 5] {
         ("×", "A value is NaN or infinite.", theme.bad),
         ("┸", "A sync, if there is room to tell syncs apart.", theme.slow),
     ];
+    let mut of_keys = [("Keys", keys(false)), ("Keys in the table of runs", keys(true))];
+    if model.is_table_open() {
+        of_keys.reverse();
+    }
+    let [first, second] = of_keys;
     [
-        ("Keys", keys(false)),
-        ("Keys in the table of runs", keys(true)),
+        first,
+        second,
         (
             "Signs",
             signs

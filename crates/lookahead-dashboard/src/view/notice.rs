@@ -28,14 +28,19 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
 
 /// The question, with what each answer does.
 fn of_question(model: &Model, question: &Question) -> String {
-    let name = model.runs.get(question.run).map_or("", |run| &run.name);
+    let Some(run) = model.runs.get(question.run) else { return String::new() };
+    let name = &run.name;
     match question.asks {
         Asked::Stop => format!(
             "Another process trains {name}. Press y to save a checkpoint and stop it; any other key leaves it running."
         ),
-        Asked::RollBack => format!(
-            "Press y to set the fast weights of {name} back to the slow ones, which drops the steps of this cycle; any \
-             other key changes nothing."
-        ),
+        Asked::RollBack => {
+            let lost = match run.latest.step.map_or(0, |step| step.phase) {
+                0 => "The steps since the last sync are".to_owned(),
+                1 => "The step since the last sync is".to_owned(),
+                steps => format!("The {} steps since the last sync are", format::count(steps)),
+            };
+            format!("Roll {name} back to its slow weights? {lost} lost. y: yes; any other key: no.")
+        }
     }
 }

@@ -65,7 +65,10 @@ fn progress(model: &Model) -> Group<'_> {
     let warnings = run.summary.warnings;
     let (rank, style) = if warnings > 0 { (0, theme.warning) } else { (3, theme.plain) };
     let mut group = Group::of_pane();
-    group.gauge(0, done, if run.stopped_early() { "stopped early" } else { "" });
+    // A program of one's own may not say how many steps there will be.
+    if total > 0 || run.info().is_none() {
+        group.gauge(0, done, if run.stopped_early() { "stopped early" } else { "" });
+    }
     group.one(0, &["step"], steps);
     group.one(1, &["epoch"], epoch);
     group.one(0, &["time left"], or_none(left, format::duration));

@@ -86,6 +86,11 @@ fn draw_title(theme: &Theme, table: &Table, area: Rect, buffer: &mut Buffer) {
     let short = area.width < 60;
     let mut x = x + if short { 1 } else { 3 };
     for (text, style) in parts(theme, table, &progress, short) {
+        // Part of a number or of a word would mislead.
+        if x + width(&text) > area.right() {
+            put(buffer, area, x, area.y, "…", theme.dim);
+            break;
+        }
         x = put(buffer, area, x, area.y, &text, style) + if short { 1 } else { 3 };
     }
 }

@@ -409,3 +409,13 @@ fn without_lookahead_there_are_no_slow_weights_on_the_screen() {
         assert_eq!(shown(&model, 120, 36).matches("without Lookahead").count(), 2);
     }
 }
+
+#[test]
+fn the_question_before_a_roll_back_counts_what_is_lost() {
+    let mut model = fixture::run(true, 98);
+    let lost = model.run().latest.step.unwrap().phase;
+    assert!(lost > 1);
+    model.dialogs.question = Some(Question { run: 0, asks: Asked::RollBack, seen: false });
+    let words = format!("The {lost} steps since the last sync are lost.");
+    assert_shows(&shown(&model, 120, 36), &["Roll digits-mlp back to its slow weights?", &words]);
+}

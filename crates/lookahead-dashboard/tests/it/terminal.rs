@@ -184,7 +184,7 @@ fn the_grid_is_there_again_at_the_next_start() {
     assert_eq!(terminal.end().0, 130);
     let mut terminal = start();
     terminal.pty.wait_until_up();
-    terminal.pty.wait_for("The arrangement of the charts is ignored");
+    terminal.pty.wait_for("The saved chart layout");
     terminal.pty.press("\x03\x03");
     assert_eq!(terminal.end().0, 130);
 }

@@ -100,3 +100,11 @@ fn names_are_shown_safely_and_told_apart() {
     }
     assert_eq!(safe(&"x".repeat(1000)).chars().count(), LONGEST_NAME + 1);
 }
+
+#[test]
+fn texts_keep_their_lines_and_nothing_that_a_terminal_acts_on() {
+    let text = "a\tb\n\u{1b}[31mred\u{202e}\0\u{9b}2J\r".to_owned() + &"x".repeat(1000);
+    let shown = safe_text(&text);
+    assert!(shown.starts_with("a\tb\n\\u{1b}[31mred\\u{202e}\\u{0}\\u{9b}2J\\rxxx"), "{shown}");
+    assert!(shown.ends_with(&"x".repeat(1000)));
+}

@@ -88,13 +88,36 @@ fn a_run_without_a_log_or_with_a_damaged_one_has_what_is_known() {
     assert_eq!(row.fault, None);
     std::fs::remove_file(folder.events_path()).unwrap();
     let row = read(&folder);
-    assert_eq!((row.state, row.step, row.total_steps), (RunState::Ended(End::Crashed), 0, None));
+    assert_eq!((row.state, row.step, row.total_steps), (RunState::Waiting, 0, None));
     assert_eq!(row.fault, None);
     for text in ["{}\n", "not an event\n{}\n"] {
         std::fs::write(folder.events_path(), text).unwrap();
-        assert!(read(&folder).fault.unwrap().contains("events.jsonl"));
+        let row = read(&folder);
+        assert_eq!(row.state, RunState::Unreadable);
+        assert!(row.fault.unwrap().contains("events.jsonl"));
+        assert!(RunSummary::read(&folder.events_path()).is_err());
     }
     std::fs::remove_file(folder.events_path()).unwrap();
     std::fs::create_dir(folder.events_path()).unwrap();
     assert!(read(&folder).fault.is_some());
+}
+
+#[test]
+fn a_damaged_line_hides_nothing_that_comes_after_it() {
+    for damage in ["{}", "not an event"] {
+        let (_temp, folder) = run(
+            "",
+            [
+                START.to_owned(),
+                evaluation(4, "slow", 0.25),
+                damage.to_owned(),
+                evaluation(8, "slow", 0.125),
+                line(9, r#""run_ended","status":"finished""#),
+            ],
+        );
+        let row = read(&folder);
+        assert_eq!((row.state, row.step), (RunState::Ended(End::Finished), 9));
+        assert_eq!((row.evaluation.unwrap().step, row.fault), (8, None));
+        assert_eq!(RunSummary::read(&folder.events_path()).unwrap().step, 9);
+    }
 }

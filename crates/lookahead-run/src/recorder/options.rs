@@ -31,7 +31,7 @@ pub struct RecorderOptions {
     total_steps: u64,
     steps_per_epoch: u64,
     parameters: u64,
-    seed: u64,
+    seed: Option<u64>,
     metrics: Vec<MetricInfo>,
     config: Map<String, Value>,
     pub(super) settings: Settings,
@@ -69,9 +69,10 @@ impl RecorderOptions {
         self
     }
 
-    /// The seed, by which `lookahead compare` pairs runs.
+    /// The seed, by which `lookahead compare` pairs runs. It is the key `seed` of the configuration, too, unless that has
+    /// one.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
+        self.seed = Some(seed);
         self
     }
 
@@ -116,6 +117,10 @@ impl RecorderOptions {
     /// The configuration with the settings that can be changed, as a table and as TOML.
     pub(super) fn resolved_config(&self) -> Result<(Value, String)> {
         let mut config = self.config.clone();
+        // It tells a run of seed 0 from one without a seed.
+        if let Some(seed) = self.seed.and_then(|seed| i64::try_from(seed).ok()) {
+            config.entry("seed").or_insert_with(|| seed.into());
+        }
         for (key, value) in self.settings.declared() {
             insert(&mut config, key, value)?;
         }
@@ -141,7 +146,7 @@ impl RecorderOptions {
             total_steps: self.total_steps,
             steps_per_epoch: self.steps_per_epoch,
             samples: Samples::default(),
-            seed: self.seed,
+            seed: self.seed.unwrap_or(0),
             software: Software {
                 program: Some(program.map_or_else(
                     || "a program of its own".to_owned(),

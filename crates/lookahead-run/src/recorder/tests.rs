@@ -1,5 +1,7 @@
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::thread;
 
 use serde_json::json;
@@ -283,7 +285,10 @@ fn a_run_continues_from_a_step_on_one_timeline() {
     drop(run);
     let summary = RunSummary::read(&folder.events_path()).unwrap();
     assert_eq!(summary.ended().unwrap().status, EndStatus::Failed);
-    assert!(matches!(Recorder::create(temp.path(), "mine"), Err(Error::RunExists(_))));
+    let error = Recorder::create(temp.path(), "mine").unwrap_err();
+    assert!(matches!(error, Error::RecordExists(_)));
+    let text = error.to_string();
+    assert!(text.contains("`Recorder::resume`") && !text.contains("--name"), "{text}");
 
     let mut run = resumed(4).unwrap();
     assert!(matches!(run.log(3, &[]), Err(Error::StepBefore { .. })));
@@ -322,4 +327,37 @@ fn a_configuration_that_toml_cannot_hold_is_refused_before_the_folder_is_made() 
     }
     let error = with(json!([1])).unwrap_err().to_string();
     assert!(error.contains("not a table"), "{error}");
+}
+
+/// A client that sends nothing, one that stops in the middle of a message, and one that never reads its answers.
+#[test]
+fn clients_that_hang_hold_up_neither_the_loop_nor_other_clients() {
+    let temp = tempdir().unwrap();
+    let mut run = Recorder::create(temp.path(), "mine").unwrap();
+    let folder = other(&run);
+    let connect = || UnixStream::connect(folder.path().join(control::FILE_NAME)).unwrap();
+    let (_silent, mut half, mut deaf) = (connect(), connect(), connect());
+    half.write_all(b"{\"command\":").unwrap();
+    deaf.set_nonblocking(true).unwrap();
+    // Until neither its requests nor the answers fit anywhere.
+    let mut refused = 0;
+    while refused < 20 {
+        match deaf.write(b"{\"command\":\"status\"}\n") {
+            Ok(_) => refused = 0,
+            Err(_) => {
+                refused += 1;
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+    for step in 1..=1000 {
+        assert_eq!(run.poll().unwrap(), Request::Continue);
+        run.log(step, &[("loss", 1.0)]).unwrap();
+    }
+    assert_eq!(control::status(&folder).unwrap().step, 1000);
+    send(&folder, Command::Stop).unwrap();
+    assert_eq!(run.poll().unwrap(), Request::Stop);
+    run.finish().unwrap();
+    let records = log::read(&folder.events_path()).unwrap();
+    assert_eq!(scalars(&records).len(), 1000);
 }

@@ -79,8 +79,7 @@ pub fn of_summaries(
         };
         notes.push(note.to_owned());
     }
-    let mut settings: Vec<Settings> =
-        summaries.iter().map(|run| settings::flat(&run.info.config)).collect();
+    let mut settings: Vec<Settings> = summaries.iter().map(settings_of).collect();
     settings::add_sections(&mut settings);
     let runs: Vec<Run> = summaries
         .into_iter()
@@ -119,6 +118,16 @@ fn check_data(summaries: &[Summary], options: &Options) -> Result<()> {
         return Err(CompareError::MixedData(data.collect()).into());
     }
     Ok(())
+}
+
+/// The settings of a run. A recorded one without a seed and a configuration has its name: nothing shows that another one
+/// repeats it.
+fn settings_of(run: &Summary) -> Settings {
+    let is_known = run.info.config.as_object().is_none_or(|config| !config.is_empty());
+    if run.info.task.kind == Task::Recorded && !is_known {
+        return Settings::from([("run".to_owned(), run.info.run.clone().into())]);
+    }
+    settings::flat(&run.info.config)
 }
 
 /// The data that a run was trained on: texts differ by their files.

@@ -1,5 +1,7 @@
 //! The tables of a comparison.
 
+use lookahead_run::event::Task;
+
 use super::comparison::{ComparedPoint, Comparison, Group};
 use super::numbers::{NOTHING, decimals, mean_and_deviation, number, signed, significant};
 use super::options::split_name;
@@ -13,9 +15,13 @@ impl Comparison {
     /// The groups, one a row: mean ± standard deviation over seeds of the best point on validation
     /// data, and its paired difference from the baseline.
     pub fn group_table(&self) -> Table {
-        let (split, metric) = (split_name(self.split), self.metric.title());
+        let metric = self.metric.title();
+        // What a program of one's own logs may be of any data.
+        let recorded = self.runs.iter().all(|run| run.summary.info.task.kind == Task::Recorded);
+        let measured =
+            if recorded { metric } else { format!("{} {metric}", split_name(self.split)) };
         let mut table = Table {
-            title: format!("{split} {metric}: mean ± standard deviation over seeds"),
+            title: format!("{measured}: mean ± standard deviation over seeds"),
             ..Table::default()
         };
         let chosen = self.chosen_keys();

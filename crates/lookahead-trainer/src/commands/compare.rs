@@ -11,7 +11,7 @@ use lookahead_study::error::Error;
 
 use super::find;
 use crate::cli::{self, PictureArgument, SplitArgument};
-use crate::console::{eprint_line, print_line};
+use crate::console::{eprint_line, print_data, print_line};
 use crate::output_file::{self, picture_error};
 use crate::usage::UsageError;
 
@@ -57,7 +57,7 @@ pub fn compare(arguments: &cli::Compare) -> anyhow::Result<()> {
     }
     let comparison = compared(&paths, &options).map_err(refusal)?;
     if arguments.json {
-        print_line(comparison.to_json()?)?;
+        print_data(comparison.to_json()?)?;
     } else {
         print_line(comparison.to_terminal(width()).trim_end())?;
     }

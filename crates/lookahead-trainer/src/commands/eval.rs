@@ -13,7 +13,7 @@ use super::selection::{are_final, label, open_run, retry_while_pruned, select_re
 use crate::checkpointing::restore::load_weights;
 use crate::cli;
 use crate::config::kinds::Kinds;
-use crate::console::{eprint_line, print_line};
+use crate::console::{eprint_line, print_data, print_line};
 use crate::data::Dataset;
 use crate::models::Model;
 use crate::panics::caught;
@@ -85,7 +85,7 @@ pub fn eval(registry: &Registry, arguments: &cli::Eval) -> anyhow::Result<()> {
             confusion_matrix: found.confusion_matrix,
             samples: found.samples,
         };
-        return Ok(print_line(serde_json::to_string(&report)?)?);
+        return Ok(print_data(serde_json::to_string(&report)?)?);
     }
     let (run, set, data, loss) = (folder.name(), label(weights), data.name, found.loss);
     let step = count(step);

@@ -163,6 +163,15 @@ pub(super) fn has_runs(folder: &Path) -> bool {
     !is_run_or_sweep(folder) && entries().any(|entry| is_run_or_sweep(&entry.path()))
 }
 
+/// Whether runs can begin in a folder: it is neither a run nor a sweep, and has runs or no files.
+pub(super) fn holds_runs(folder: &Path) -> bool {
+    let is_empty = || {
+        let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        folder.is_dir() && entries.all(|entry| entry.path().is_dir())
+    };
+    has_runs(folder) || (!is_run_or_sweep(folder) && is_empty())
+}
+
 pub(super) fn is_run(path: &Path) -> bool {
     RunFolder::open(path).is_ok()
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 use lookahead_run::event::{Compute, Reason, RunInfo, Status, Task};
 use lookahead_run::words::sentences;
 use lookahead_run::{
-    Checkpoint, FileEntry, Manifest, RunFolder, RunSummary, TrainingMetadata, checkpoint, log,
-    program_name,
+    Checkpoint, FileEntry, Manifest, RunFolder, RunSummary, TrainingMetadata, checkpoint, format,
+    log, program_name,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,7 +18,7 @@ use super::find;
 use super::selection::best_step;
 use crate::cli;
 use crate::config::kinds::Kinds;
-use crate::console::print_line;
+use crate::console::{print_data, print_line};
 use crate::data::spec::DataSpec;
 use crate::tensor_file::{Description, TensorFile};
 use crate::usage::UsageError;
@@ -43,7 +43,7 @@ pub fn inspect(kinds: &Kinds, arguments: &cli::Inspect) -> anyhow::Result<()> {
         .into());
     };
     if arguments.json {
-        print_line(serde_json::to_string(&found)?)?;
+        print_data(serde_json::to_string(&found)?)?;
     } else {
         print_line(found.text().trim_end())?;
     }
@@ -217,7 +217,17 @@ impl RunReport {
         text += &signature_text(&self.signature);
         text += &match &self.log_fault {
             Some(fault) => format!("  event log: DAMAGED: {fault}\n"),
-            None => format!("  event log: {} events, {} warnings\n", self.events, self.warnings),
+            None => {
+                let number = |count, word| {
+                    let plural = if count == 1 { "" } else { "s" };
+                    format!("{} {word}{plural}", format::count(count))
+                };
+                format!(
+                    "  event log: {}, {}\n",
+                    number(self.events, "event"),
+                    number(self.warnings, "warning")
+                )
+            }
         };
         for CheckpointSummary { name, bytes, metrics, best, fault, .. } in &self.checkpoints {
             text += &match fault {

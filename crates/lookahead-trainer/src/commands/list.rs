@@ -4,14 +4,14 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
-use lookahead_run::{Glance, RunFolder, program_name};
+use lookahead_run::{Glance, RunFolder, format, program_name};
 use lookahead_study::sweep::SweepFolder;
 use serde::Serialize;
 
 use super::find;
 use super::remote::Address;
 use crate::cli;
-use crate::console::{eprint_line, print_line};
+use crate::console::{eprint_line, print_data, print_line};
 use crate::usage::UsageError;
 
 /// Prints a row for each run and sweep in some folders of this machine or another one, the latest first.
@@ -63,10 +63,17 @@ pub(super) fn here(arguments: &cli::List) -> anyhow::Result<()> {
     }
     if arguments.json {
         for row in &rows {
-            print_line(serde_json::to_string(row)?)?;
+            print_data(serde_json::to_string(row)?)?;
         }
     } else if !rows.is_empty() {
         print_line(table::text(&rows).trim_end())?;
+    }
+    for row in &rows {
+        if let Row::Run(RunRow { name, glance }) = row
+            && let (Some(fault), false) = (&glance.fault, arguments.json)
+        {
+            eprint_line(format_args!("{}: {fault}", format::safe(name)));
+        }
     }
     Ok(())
 }
@@ -137,10 +144,12 @@ fn folder(typed: &Path) -> Result<PathBuf, UsageError> {
         if let Some(address) = Address::parse(typed) {
             return address.not_here();
         }
+        // An absolute path names nothing else.
+        let also = (named != typed).then(|| format!(", nor `{}`", named.display()));
         UsageError::new(format!(
-            "There is no folder `{}`, nor `{}`. `{} list` lists all of `{}/`.",
+            "There is no folder `{}`{}. `{} list` lists all of `{}/`.",
             typed.display(),
-            named.display(),
+            also.unwrap_or_default(),
             program_name(),
             find::RUNS
         ))

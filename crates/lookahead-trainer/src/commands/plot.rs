@@ -37,7 +37,9 @@ pub fn plot(arguments: &cli::Plot) -> anyhow::Result<()> {
     };
     let (figure, warnings) =
         lookahead_dashboard::plot(&runs, &wanted).map_err(|error| match error {
-            PlotError::NoSuchChart { .. } => UsageError::new(error.to_string()).into(),
+            PlotError::NoSuchChart { .. } | PlotError::NoLayers(_) => {
+                UsageError::new(error.to_string()).into()
+            }
             error => anyhow::Error::from(error),
         })?;
     for warning in warnings {

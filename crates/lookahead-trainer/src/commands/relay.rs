@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use lookahead_run::RunFolder;
 use lookahead_run::words::sentences;
+use lookahead_run::{RunFolder, program_name};
 
 use super::{find, remote};
 use crate::cli;
@@ -38,5 +38,14 @@ fn open(word: &str) -> anyhow::Result<RunFolder> {
         }
         _ => error,
     })?;
+    if find::holds_runs(&path) {
+        return Err(UsageError::new(format!(
+            "`{path}` is a folder of runs, and a table of runs needs a folder on the machine of the screen. Name one \
+             of its runs, or log in there and use `{} watch {path}`.",
+            program_name(),
+            path = path.display()
+        ))
+        .into());
+    }
     Ok(RunFolder::open(&path)?)
 }

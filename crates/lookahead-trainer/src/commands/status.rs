@@ -7,7 +7,7 @@ use lookahead_run::{Error, RunFolder, RunLock, RunSummary, Writer, control, prog
 use serde::Serialize;
 
 use super::selection::other_program;
-use crate::console::print_line;
+use crate::console::{print_data, print_line};
 use crate::hints;
 use lookahead_run::glance::End;
 
@@ -55,7 +55,11 @@ fn report(
     json: bool,
     text: impl FnOnce() -> String,
 ) -> anyhow::Result<()> {
-    Ok(print_line(if json { serde_json::to_string_pretty(status)? } else { text() })?)
+    Ok(if json {
+        print_data(serde_json::to_string_pretty(status)?)?;
+    } else {
+        print_line(text())?;
+    })
 }
 
 fn describe(status: &Status) -> String {
@@ -121,7 +125,7 @@ fn describe(status: &Status) -> String {
         ));
     }
     lines.push(match &status.checkpoint {
-        Some(name) => format!("Newest checkpoint: {name}."),
+        Some(name) => format!("Newest checkpoint: {}.", format::safe(name)),
         None => "No checkpoint yet.".to_owned(),
     });
     lines.push(if status.settings.is_empty() {

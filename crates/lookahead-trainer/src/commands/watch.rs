@@ -38,7 +38,7 @@ pub fn watch(arguments: &cli::Watch) -> anyhow::Result<()> {
         Place::Remote(_) => None,
     };
     let paths: Vec<PathBuf> = places.iter().filter_map(here).collect();
-    let is_several = |path: &PathBuf| SweepFolder::open(path).is_some() || find::has_runs(path);
+    let is_several = |path: &PathBuf| SweepFolder::open(path).is_some() || find::holds_runs(path);
     let several = paths.iter().find(|path| is_several(path));
     if !std::io::stdout().is_terminal() {
         let program = program_name();
@@ -95,7 +95,7 @@ fn as_lines(places: Vec<Place>, reason: &str) -> anyhow::Result<()> {
                 sweeps.push(sweep);
                 runs.extend(first);
             }
-            None if find::has_runs(&path) => {
+            None if find::holds_runs(&path) => {
                 return Err(UsageError::new(format!(
                     "A table of runs needs a terminal that can draw, but {reason}. Use `{} list {}`.",
                     program_name(),

@@ -75,6 +75,12 @@ impl AlertConfig {
                 "The first string of `alert.command` is empty. Use the name of a program, and its arguments after it.",
             ));
         }
+        if self.command.iter().any(|word| word.contains('\0')) {
+            return Err(ConfigIssue::new(
+                "alert.command",
+                "`alert.command` contains a NUL character, which no argument of a program can. Remove it.",
+            ));
+        }
         let webhook = &self.webhook;
         let known = ["http://", "https://", "$"]
             .iter()

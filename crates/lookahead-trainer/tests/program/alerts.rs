@@ -245,3 +245,12 @@ fn a_wrong_setting_is_refused_in_words() {
         failed(&sandbox.lookahead(&train("run", &["--set", set])), 2, words);
     }
 }
+
+#[test]
+fn a_program_with_a_nul_character_is_refused() {
+    let sandbox = Sandbox::new(SMALL);
+    let nul = "alert.command=[\"a\\u0000\\u001b[31mb\"]";
+    let refused = sandbox.lookahead(&train("run", &["--set", nul]));
+    failed(&refused, 2, &["`alert.command` contains a NUL character"]);
+    assert!(!stderr(&refused).contains(['\0', '\u{1b}']));
+}

@@ -129,7 +129,8 @@ fn without_a_terminal_that_draws_the_list_is_named() {
     let terminal = Terminal::start(&sandbox, SIZE, &["watch", "runs"], &[("TERM", "dumb")]);
     terminal.wait_for("the advice", |text| text.contains("list runs"));
     assert_eq!(terminal.end(), 2);
-    failed(&sandbox.lookahead(&["watch", "runs/empty"]), 2, &["config.toml"]);
+    let empty = sandbox.lookahead(&["watch", "runs/empty"]);
+    failed(&empty, 2, &["needs a terminal", "list runs/empty"]);
 }
 
 /// The run's own terminal shows what was logged before the resume.
@@ -178,4 +179,60 @@ fn a_reader_that_has_enough_is_no_failure() {
             assert!(!said.contains("roken pipe") && !said.contains("panicked"), "{line}: {said}");
         }
     }
+}
+
+#[test]
+fn an_empty_folder_is_a_table_of_runs_that_begin_later() {
+    let sandbox = four_runs();
+    let mut terminal = Terminal::start(&sandbox, SIZE, &["watch", "runs/empty"], &[]);
+    terminal.wait_for("an empty table", |text| text.contains("There is no run yet."));
+    write_run(&sandbox, "empty/late", 0.1, 0, "finished");
+    terminal.wait_for("the run", |text| text.contains("late") && text.contains("finished"));
+    terminal.press("q");
+    assert_eq!(terminal.end(), 0);
+}
+
+/// The list, the table, the dashboard and the status agree on it.
+#[test]
+fn a_damaged_log_has_the_same_state_everywhere() {
+    let sandbox = four_runs();
+    let log = sandbox.run_folder("low").join("events.jsonl");
+    let text = fs::read_to_string(&log).unwrap();
+    let lines = text.lines().enumerate();
+    let torn = lines.map(|(number, line)| if number == 20 { "{torn" } else { line });
+    fs::write(&log, torn.collect::<Vec<_>>().join("\n") + "\n").unwrap();
+    write_run(&sandbox, "new", 0.1, 3, "");
+    fs::write(sandbox.run_folder("new").join("events.jsonl"), "").unwrap();
+    let list = crate::common::succeeded(sandbox.lookahead(&["list", "runs"]));
+    let text = String::from_utf8(list.stdout.clone()).unwrap();
+    let row = |name: &str, words: [&str; 2]| {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        assert!(words.iter().all(|word| line.contains(word)), "{text}");
+    };
+    row("runs/low", ["finished", "400"]);
+    row("runs/damaged", ["unreadable", "0"]);
+    row("runs/new", ["waiting", "0"]);
+    assert!(crate::common::stderr(&list).contains("runs/damaged: Line 1 of"));
+    let status = crate::common::succeeded(sandbox.lookahead(&["ctl", "runs/low", "status"]));
+    assert!(String::from_utf8(status.stdout).unwrap().contains("finished at step 400"));
+    let mut terminal = browse(&sandbox, SIZE);
+    terminal.wait_for("the states", |text| {
+        let is = |name, state| text.lines().any(|line| line.contains(name) && line.contains(state));
+        is("low ", "finished") && is("damaged ", "unreadable") && is("new ", "waiting")
+    });
+    terminal.press("/damaged");
+    terminal.wait_for("the filter", |text| !text.contains(" low "));
+    terminal.press("\r\r");
+    terminal.wait_for("the reason", |text| {
+        text.contains("UNREADABLE") && text.contains("line 1 of the event log")
+    });
+    terminal.press("q");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn a_missing_folder_is_named_once() {
+    let sandbox = Sandbox::new(SMALL);
+    let refused = sandbox.lookahead(&["list", "/nonexistent"]);
+    failed(&refused, 2, &["There is no folder `/nonexistent`. "]);
 }

@@ -92,3 +92,69 @@ fn a_recorded_run_is_controlled_from_the_shell() {
     assert!(said(&["stop"]).contains("Stopped at step"));
     assert_eq!(training.join().unwrap(), 0.05);
 }
+
+#[test]
+fn no_name_reaches_the_terminal_as_it_is() {
+    let sandbox = Sandbox::new("");
+    let odd = "esc\u{1b}[31mred\nnl\u{202e}";
+    record(&sandbox, "plain", 1);
+    std::fs::rename(sandbox.run_folder("plain"), sandbox.run_folder(odd)).unwrap();
+    let list = succeeded(sandbox.lookahead(&["list", "runs"]));
+    let text = String::from_utf8(list.stdout).unwrap();
+    assert!(text.contains(r"esc\u{1b}[31mred\nnl\u{202e}"), "{text}");
+    let out = sandbox.run_folder("live");
+    let options = RecorderOptions::new().checkpoints();
+    let mut run = Recorder::create_with(out.parent().unwrap(), "live", options).unwrap();
+    run.log(3, &[("loss", 1.0)]).unwrap();
+    run.checkpoint_saved(3, "x\u{1b}[31m.bin", 7).unwrap();
+    let ctl = |words: &[&str]| sandbox.lookahead(&[&["ctl", "runs/live"], words].concat());
+    let status = String::from_utf8(succeeded(ctl(&["status"])).stdout).unwrap();
+    assert!(status.contains(r"x\u{1b}[31m.bin"), "{status}");
+    let saving = thread::spawn(move || {
+        while run.poll().unwrap() != Request::Checkpoint {
+            thread::sleep(Duration::from_millis(1));
+        }
+        run.checkpoint_saved(4, "y\u{1b}[31m.bin", 7).unwrap();
+        run
+    });
+    let said = stderr(&succeeded(ctl(&["checkpoint"])));
+    assert!(said.contains(r"y\u{1b}[31m.bin"), "{said}");
+    saving.join().unwrap().finish().unwrap();
+    for text in [text, status, said] {
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
+    }
+}
+
+/// Nothing shows that one repeats the other.
+#[test]
+fn runs_without_a_seed_and_a_configuration_are_compared_apart() {
+    let sandbox = Sandbox::new("");
+    let record = |name: &str, options: RecorderOptions, loss: f64| {
+        let out = sandbox.run_folder(name);
+        let mut run = Recorder::create_with(out.parent().unwrap(), name, options).unwrap();
+        run.log(1, &[("loss", loss)]).unwrap();
+        run.finish().unwrap();
+    };
+    record("a", RecorderOptions::new(), 0.25);
+    record("b", RecorderOptions::new(), 0.75);
+    record("c", RecorderOptions::new().seed(0), 0.25);
+    record("d", RecorderOptions::new().seed(1), 0.75);
+    let compare = |runs: [&str; 2]| {
+        let output = succeeded(sandbox.lookahead(&[&["compare"], &runs[..]].concat()));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let apart = compare(["runs/a", "runs/b"]);
+    assert!(apart.contains("run=a") && apart.contains("run=b"), "{apart}");
+    assert!(!apart.contains("all runs") && !apart.contains("validation"), "{apart}");
+    let together = compare(["runs/c", "runs/d"]);
+    assert!(together.contains("all runs") && together.contains("0.5000"), "{together}");
+}
+
+#[test]
+fn a_heat_map_without_layers_names_the_key_that_logs_them() {
+    let sandbox = Sandbox::new("");
+    record(&sandbox, "a", 1);
+    let refused =
+        sandbox.lookahead(&["plot", "runs/a", "-o", "no.svg", "--charts", "layer-distance"]);
+    failed(&refused, 2, &["`layer-distance`", "probe.layers=true"]);
+}

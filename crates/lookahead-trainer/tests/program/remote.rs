@@ -165,7 +165,7 @@ fn what_is_wrong_with_a_connection_is_said_before_the_dashboard_opens() {
     for (script, words) in [
         ("echo '{\"lookahead_relay\":99}'; sleep 9", "version 99"),
         ("echo 'error: unrecognized subcommand' >&2; exit 2", "unrecognized subcommand"),
-        ("printf 'x%.0s' $(seq 99999); sleep 9", "without a greeting"),
+        ("printf 'x%.0s' $(seq 99999); sleep 9", "did not answer like `lookahead`"),
         ("printf '\\033]0;evil\\007bad\\n' >&2; exit 255", "There is no connection to far"),
         ("echo '{\"lookahead_relay\":1,\"error\":\"\\u001b[2Jno\"}'", "far: [2Jno"),
     ] {
@@ -176,8 +176,10 @@ fn what_is_wrong_with_a_connection_is_said_before_the_dashboard_opens() {
         assert!(text.contains(words), "no `{words}` in: {text}");
     }
     let program = ["--remote-program", PROGRAM];
+    fs::create_dir(sandbox.path().join("lot")).unwrap();
     for (arguments, words) in [
-        (&["far:run", "--remote-program", "no-such-program"][..], "does not find the program"),
+        (&["far:lot", program[0], program[1]][..], "`lot` is a folder of runs"),
+        (&["far:run", "--remote-program", "no-such-program"][..], "was not found on far"),
         (&["far:none", program[0], program[1]], "There is no run `none`"),
         (&["far:", program[0], program[1]], "There is no run in `checkpoints/`"),
         (&[program[0], program[1], "--", "-oProxyCommand=touch bad:x"], "is not a host"),
@@ -404,7 +406,7 @@ fn a_real_sshd_carries_updates_and_commands_and_may_drop_the_link() {
     let text = shown(&sandbox, &server.ssh, &["far:none", "--remote-program", PROGRAM]);
     assert!(text.contains("far: There is no run `none`"), "{text}");
     let text = shown(&sandbox, &server.ssh, &["far:none", "--remote-program", "not-installed"]);
-    assert!(text.contains("far does not find the program"), "{text}");
+    assert!(text.contains("was not found on far"), "{text}");
     let ssh = server.ssh.clone();
     drop(server);
     let text = shown(&sandbox, &ssh, &["far:none"]);

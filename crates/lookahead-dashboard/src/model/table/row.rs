@@ -103,14 +103,11 @@ impl Row {
 }
 
 fn state_of(glance: &Glance, reason: Option<Reason>) -> (RowState, &'static str) {
-    if glance.fault.is_some() {
-        return (RowState::Unreadable, "unreadable");
-    }
-    let is_new = glance.last_event.is_none();
     let state = match glance.state {
         RunState::Running | RunState::Paused => RowState::Running,
         RunState::Ended(End::Deaf | End::Elsewhere) => RowState::Running,
-        RunState::Ended(End::Crashed) if is_new => return (RowState::Waiting, "waiting"),
+        RunState::Waiting => RowState::Waiting,
+        RunState::Unreadable => RowState::Unreadable,
         RunState::Ended(End::Finished) => RowState::Finished,
         RunState::Ended(End::Stopped) => RowState::Stopped,
         RunState::Ended(End::Failed | End::Crashed) => RowState::Failed,

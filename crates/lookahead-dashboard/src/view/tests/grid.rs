@@ -198,3 +198,12 @@ fn the_selected_cell_is_marked_without_colours_and_in_ascii() {
     let screen = resized(&mut session, 120, 36);
     assert!(screen.is_ascii() && screen.contains("# 1 loss ="), "{screen}");
 }
+
+#[test]
+fn a_filter_that_no_chart_passes_says_so() {
+    let mut session = Session::of_run(100);
+    session.press("g");
+    session.enter("/zzz");
+    let screen = resized(&mut session, 120, 36);
+    assert!(screen.contains("no chart matches") && !screen.contains("of 0"), "{screen}");
+}

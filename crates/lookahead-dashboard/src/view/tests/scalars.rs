@@ -98,8 +98,40 @@ fn too_many_names_are_reported_once_and_take_bounded_memory() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let model = recorded(&names);
     assert_eq!(model.run().series.scalars.len(), crate::run::series::NAMES);
-    let warnings =
-        model.run().messages.newest_first().filter(|note| note.text.contains("more than 1000"));
+    let warnings = model
+        .run()
+        .messages
+        .newest_first()
+        .filter(|note| note.text.contains("more than 1,000 metrics"));
     assert_eq!(warnings.count(), 1);
     assert_shows(&shown(&model, 120, 36), &["name 0000"]);
+}
+
+/// The trainer's keys are not those of another program.
+#[test]
+fn settings_of_a_recorded_run_are_completed() {
+    let task = TaskInfo::new(Task::Recorded, Vec::new());
+    let config = serde_json::json!({"lr": 0.1, "flag": true, "mode": "a", "k": 1});
+    let info = RunInfo { task, config, lookahead: None, ..fixture::info() };
+    let mut session = fixture::Session(fixture::model(true));
+    fixture::feed(&mut session, [record(0.0, 0, Event::RunStarted(info))]);
+    session.press(":set l");
+    session.key(crossterm::event::KeyCode::Tab);
+    assert_eq!(session.dialogs.prompt.as_ref().unwrap().text, "set lr=");
+}
+
+#[test]
+fn without_a_number_of_steps_there_is_no_bar() {
+    let task = TaskInfo::new(Task::Recorded, Vec::new());
+    let info = RunInfo { task, total_steps: 0, ..fixture::info() };
+    let mut model = fixture::model(true);
+    feed(
+        &mut model,
+        [record(0.0, 0, Event::RunStarted(info)), record(1.0, 7, fixture::step(7, 1.0))],
+    );
+    for (width, height) in [(120, 36), (80, 24)] {
+        let screen = shown(&model, width, height);
+        assert!(screen.contains("step") && !screen.contains(" %"), "{screen}");
+        assert!(!screen.contains('░') && !screen.contains('█'), "{screen}");
+    }
 }

@@ -60,3 +60,48 @@ fn no_small_table_panics() {
         }
     }
 }
+
+#[test]
+fn the_footer_names_what_works_and_always_the_help() {
+    let mut session = fixture::browser();
+    for width in [200, 120, 80, 40] {
+        let screen = shown(&session, width, 24);
+        assert!(screen.trim_end().ends_with("q quit   ? help"), "{screen}");
+        assert_shows(&screen, &["Enter open"]);
+    }
+    session.press(" d");
+    let screen = shown(&session, 40, 12);
+    assert!(screen.trim_end().ends_with("Esc back   q quit   ? help"), "{screen}");
+}
+
+#[test]
+fn the_heading_has_no_part_of_a_word() {
+    let session = fixture::browser();
+    let all = shown(&session, 200, 24);
+    let first = |screen: &str| screen.lines().next().unwrap().trim().to_owned();
+    let words: Vec<String> = first(&all).split_whitespace().map(str::to_owned).collect();
+    for width in 30..120 {
+        let line = first(&shown(&session, width, 24));
+        let is_whole = |word: &str| word == "…" || words.iter().any(|known| known == word);
+        assert!(line.split_whitespace().skip(2).all(is_whole), "{width}: {line}");
+    }
+}
+
+#[test]
+fn the_help_of_the_table_begins_with_its_keys() {
+    let mut session = fixture::browser();
+    session.press("?");
+    let screen = shown(&session, 120, 36);
+    let [table, charts] = ["Keys in the table", "Pause the run"].map(|text| screen.find(text));
+    assert!(table.is_some() && charts.is_none_or(|charts| table < Some(charts)), "{screen}");
+}
+
+#[test]
+fn a_log_that_cannot_be_read_at_all_has_a_state_of_its_own() {
+    let mut session = fixture::Session(fixture::model(true));
+    session.tell(0, RunUpdate::Heartbeat { alive: false, control: Control::ViewOnly });
+    session.tell(0, RunUpdate::Damaged { line: 1, cause: "expected value".into() });
+    for (width, height) in [(120, 36), (80, 24)] {
+        assert_shows(&shown(&session, width, height), &["UNREADABLE", "line 1 of the event log"]);
+    }
+}

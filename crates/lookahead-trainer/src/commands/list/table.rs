@@ -30,7 +30,7 @@ fn cells(row: &Row, now: f64) -> [String; 5] {
     let ago = row.last_event().map(|time| ago(now - time)).unwrap_or_default();
     match row {
         Row::Run(RunRow { name, glance: run }) => [
-            name.clone(),
+            format::safe(name),
             run.state.label(run.reason).to_owned(),
             step(run),
             run.evaluation.as_ref().map_or_else(|| logged(run), evaluation),
@@ -41,7 +41,7 @@ fn cells(row: &Row, now: f64) -> [String; 5] {
             if *running > 0 {
                 runs += &format!(", {} running", count(*running as u64));
             }
-            [name.clone(), "sweep".to_owned(), runs, String::new(), ago]
+            [format::safe(name), "sweep".to_owned(), runs, String::new(), ago]
         }
     }
 }
