@@ -235,7 +235,7 @@ fn stop(model: &mut Model) -> Vec<Effect> {
 }
 
 fn roll_back(model: &mut Model) -> Vec<Effect> {
-    if !model.run().accepts_commands() {
+    if !model.run().accepts_commands() || !model.run().has_lookahead() {
         return send(model, Command::RollBack);
     }
     model.dialogs.question =

@@ -50,6 +50,8 @@ pub(crate) fn notice(model: &Model) -> String {
         "stopping: saving a checkpoint…"
     } else if run.pending.checkpoint {
         "saving a checkpoint…"
+    } else if run.pending.roll_back {
+        "rolling back…"
     } else {
         match run.pending.transition {
             Some(Transition::Pause) => "pausing…",
