@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::cells::{put, width};
 use crate::format;
-use crate::keys::KEYS;
+use crate::keys::{Binding, KEYS};
 use crate::model::{Model, Role};
 use crate::run::pending::Transition;
 
@@ -14,28 +14,42 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = &model.theme;
     let notice = if model.is_table_open() { String::new() } else { notice(model) };
     let right = area.right().saturating_sub(width(&notice) + 1).max(area.x + 1);
-    let mut x = area.x + 1;
     // The last frame stays in the scrollback, and no key works there.
     if !model.closing {
-        let keys = Rect { width: right.saturating_sub(area.x + 1), ..area };
+        let room = right.saturating_sub(area.x + 1);
         let is_table = model.is_table_open();
         let (own, common): (Vec<_>, Vec<_>) =
             KEYS.iter().partition(|binding| binding.is_of_table());
         let all = own.into_iter().chain(common);
-        for binding in all.filter(|binding| !binding.short.is_empty()) {
-            if is_table != binding.is_of_table() && !binding.is_anywhere() {
-                continue;
-            }
-            if binding.is_command && !model.run().accepts_commands() {
-                continue;
-            }
+        let works = |binding: &&Binding| {
+            (is_table == binding.is_of_table() || binding.is_anywhere())
+                && (!binding.is_command || model.run().accepts_commands())
+        };
+        let named = |binding: &Binding| {
             let continues = binding.short == "pause" && model.run().would_continue();
-            let text = if continues { "continue" } else { binding.short };
-            x = put(buffer, keys, x, area.y, &binding.keys[0].label(), theme.strong);
-            x = put(buffer, keys, x + 1, area.y, text, theme.plain) + 3;
-        }
+            (binding.keys[0].label(), if continues { "continue" } else { binding.short })
+        };
+        let all = all.filter(|binding| !binding.short.is_empty()).filter(works).map(named);
+        draw_keys(model, &all.collect::<Vec<_>>(), Rect { width: room, ..area }, buffer);
     }
     put(buffer, area, right.max(area.x), area.y, &notice, theme.warning);
+}
+
+/// Draws keys and what they do, as many as fit.
+fn draw_keys(model: &Model, keys: &[(String, &str)], area: Rect, buffer: &mut Buffer) {
+    let columns = |(key, text): &(String, &str)| width(key) + 1 + width(text);
+    let wide: u16 = keys.iter().map(|key| columns(key) + 3).sum();
+    let apart = if wide <= area.width + 2 { 3 } else { 2 };
+    let mut x = area.x + 1;
+    for key in keys {
+        // Part of it would say nothing.
+        if x + columns(key) > area.right() {
+            return;
+        }
+        let (key, text) = key;
+        x = put(buffer, area, x, area.y, key, model.theme.strong);
+        x = put(buffer, area, x + 1, area.y, text, model.theme.plain) + apart;
+    }
 }
 
 /// The command that is not confirmed yet, or how many events were not drawn.
