@@ -130,7 +130,7 @@ fn norms(comparisons: &mut Comparisons) {
         };
         let (mut each, mut all) = (optimizer(), optimizer());
         let together = |optimizer: &mut Lookahead| {
-            drop((optimizer.distance().unwrap(), optimizer.gradient_norm().unwrap()));
+            let _ = (optimizer.distance().unwrap(), optimizer.gradient_norm().unwrap());
         };
         let both = move || {
             together(&mut each);
