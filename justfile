@@ -384,7 +384,7 @@ golden:
     "$python" "$golden/inner_optimizers.py" > "$made"
     cp "$made" "$golden/inner_optimizers.json"
 
-# Regenerate the documentation's pictures from three short runs
+# Regenerate the documentation's pictures from four short runs
 screenshots: _build
     #!/usr/bin/env bash
     set -euo pipefail
@@ -392,15 +392,21 @@ screenshots: _build
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
     train() {
-        local name=$1; shift
-        {{ lookahead }} train configs/fashion-mnist.toml --no-tui --out "$folder" --name "$name" \
-            --set data.batch_size=256 --set train.epochs=5 --set checkpoint.every_steps=200 "$@"
+        local name=$1 config=$2; shift 2
+        {{ lookahead }} train "configs/$config.toml" --no-tui --out "$folder" --name "$name" "$@"
         cp "$folder/$name/events.jsonl" "$pictures/runs/$name.jsonl"
     }
-    train lookahead
-    train sgd --set lookahead=false
-    train adam --set lookahead=false --set optimizer.kind=adam --set optimizer.lr=0.001
+    short=(--set data.batch_size=256 --set train.epochs=5 --set checkpoint.every_steps=200)
+    train lookahead fashion-mnist "${short[@]}"
+    train sgd fashion-mnist "${short[@]}" --set lookahead=false
+    train adam fashion-mnist "${short[@]}" --set lookahead=false --set optimizer.kind=adam --set optimizer.lr=0.001
+    # The learning rate grows until the loss jumps, and the watchdog rolls back.
+    train digits digits --set data.batch_size=64 --set train.epochs=10 --set 'model.hidden=[64,64,64,64]' --set train.seed=4 \
+        --set optimizer.lr=0.5 --set schedule.warmup_steps=150 --set watchdog.spike=roll_back --set watchdog.lr_factor=0.3 \
+        --set probe.layers=true --set probe.every_syncs=2
     LOOKAHEAD_WRITE_PICTURES=1 cargo test --release --locked --package lookahead-dashboard --test it pictures
+    # Its snapshots are of one of these runs.
+    INSTA_UPDATE=always cargo test --release --locked --package lookahead-trainer --test program screens
     ls -l "$pictures"/*.svg
 
 # Check formatting, clippy and the documentation, with warnings as errors

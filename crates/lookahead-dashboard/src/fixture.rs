@@ -277,6 +277,7 @@ pub(crate) fn row(name: &str, state: RowState, step: u64, seconds: f64) -> Row {
         settings: Arc::default(),
         first: has_begun.then_some(START),
         last: has_begun.then_some(START + seconds),
+        idle: Some(0.0),
         fault: None,
     }
 }

@@ -130,6 +130,8 @@ pub(crate) static KEYS: &[Binding] = &[
     bind(Opened, &[Char(':')], Change(|model| model.dialogs.prompt = Some(Prompt::new(Purpose::Command))),
         "Enter a command, for example set optimizer.lr=0.01. Pasted text is accepted only here.")
         .command("command"),
+    bind(Charts, &[Char('g')], Act(toggle_grid),
+        "Switch between one chart and a grid of all charts, as many on a page as fit.").footer("grid"),
     bind(Anywhere, &[Char('?'), Char('h')], Change(toggle_help), "Show or close this help.").footer("help"),
     bind(Charts, &[Code(KeyCode::Tab)], Change(|model| step_chart(model, 1)),
         "Show the next chart."),
@@ -138,8 +140,6 @@ pub(crate) static KEYS: &[Binding] = &[
     bind(Charts, &[Char('n')], Change(|model| step_scalar(model, 1)),
         "Show the next chart of a number that the program logs by name."),
     bind(Charts, &[Char('N')], Change(|model| step_scalar(model, -1)), "Show the previous chart of such a number."),
-    bind(Charts, &[Char('g')], Act(toggle_grid),
-        "Switch between one chart and a grid of all charts, as many on a page as fit."),
     bind(Charts, &[Code(KeyCode::Enter)], Act(open_chart), "In the grid: show the selected chart alone."),
     bind(Charts, &[Code(KeyCode::PageUp)], Change(|model| step_page(model, -1)), "In the grid: the previous page."),
     bind(Charts, &[Code(KeyCode::PageDown)], Change(|model| step_page(model, 1)), "In the grid: the next page."),
@@ -238,7 +238,7 @@ fn stop(model: &mut Model) -> Vec<Effect> {
 }
 
 fn roll_back(model: &mut Model) -> Vec<Effect> {
-    if !model.run().accepts_commands() {
+    if !model.run().accepts_commands() || !model.run().has_lookahead() {
         return send(model, Command::RollBack);
     }
     model.dialogs.question =

@@ -102,6 +102,13 @@ impl Offscreen {
         effects.iter().any(|effect| *effect != Effect::Remember)
     }
 
+    /// Loses the connection to the machine of the run with this number: why, as a clause, and the seconds until the next
+    /// attempt.
+    pub fn disconnect(&mut self, run: usize, host: &str, why: &str, seconds: f64) {
+        let (host, why, retry) = (host.to_owned(), why.to_owned(), self.model.now + seconds);
+        update(&mut self.model, Message::Run(run, RunUpdate::Disconnected { host, why, retry }));
+    }
+
     /// Sets the current Unix time.
     pub fn tick(&mut self, now: f64) {
         update(&mut self.model, Message::Tick(now));

@@ -236,8 +236,9 @@ impl Known {
         let before = self.row.as_ref().map(|row| row.settings.clone());
         let is_new = before.as_deref() != Some(&found);
         let settings = before.filter(|_| !is_new).unwrap_or_else(|| Arc::new(found));
-        let best = self.row.take().and_then(|row| row.best);
-        self.row = Some(Row::new(&self.name, &self.folder, &glance, settings, best));
+        let (best, idle) = self.row.take().map(|row| (row.best, row.idle)).unwrap_or_default();
+        let row = Row::new(&self.name, &self.folder, &glance, settings);
+        self.row = Some(Row { best, idle, ..row });
         match &glance.info {
             Some(info) if self.best.as_ref().is_some_and(|best| best.is_of(info)) => {}
             Some(info) => {
@@ -249,7 +250,7 @@ impl Known {
         is_new
     }
 
-    /// Reads a piece of its log for the best value. What can't be read is missing, as in the rest of the row.
+    /// Reads a piece of its log for the best value and the idle time. What can't be read is missing, as in the rest of the row.
     fn read_best(&mut self) {
         let Some(reader) = &mut self.best else {
             self.has_best = true;
@@ -258,6 +259,7 @@ impl Known {
         self.has_best = reader.read(PIECE).unwrap_or(true);
         if let (true, Some(row)) = (self.has_best, &mut self.row) {
             row.best = reader.best();
+            row.idle = row.last.map(|last| reader.idle(last));
         }
     }
 }

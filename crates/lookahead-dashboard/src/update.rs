@@ -21,7 +21,7 @@ pub(crate) mod table;
 mod tests;
 
 use lookahead_run::command::Command;
-use lookahead_run::event::Event;
+use lookahead_run::event::{Event, RollBackCause, RolledBack};
 
 use crate::arrangement::Arrangement;
 use crate::keys;
@@ -68,8 +68,13 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     Vec::new()
 }
 
-/// What a run answers to the last `set`, for the line above the keys.
-fn answer_to_set(run: &mut Run, event: &Event) -> Option<String> {
+/// What a run answers to a roll-back on request or to the last `set`, for the line above the keys.
+fn answer(run: &mut Run, event: &Event) -> Option<String> {
+    if let Event::RolledBack(RolledBack { cause: RollBackCause::Requested, .. }) = event
+        && std::mem::take(&mut run.pending.roll_back)
+    {
+        return Some("The fast weights went back to the slow ones.".to_owned());
+    }
     let key = run.pending.setting.as_ref()?;
     let answer = match event {
         Event::Changed(changed) => format!("{key} is {} from here on", changed.changes.get(key)?),
@@ -87,7 +92,7 @@ fn on_update(model: &mut Model, index: usize, update: RunUpdate) {
         // The channels unpack a past.
         RunUpdate::Past(_) => {}
         RunUpdate::Record(record) => {
-            let answer = answer_to_set(run, &record.event);
+            let answer = answer(run, &record.event);
             let names = run.series.scalars.len();
             run.apply(*record);
             if run.series.scalars.len() > names {

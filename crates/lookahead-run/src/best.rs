@@ -1,6 +1,7 @@
-//! The best value of the metric by which a run is judged, from all of its log, read bit by bit.
+//! The best value of the metric by which a run is judged, and how long it did not train, from all of its log, read bit
+//! by bit.
 //!
-//! Only the lines of evaluations are parsed, so that the logs of many runs are read in little time.
+//! Only the lines that matter are parsed, so that the logs of many runs are read in little time.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -40,6 +41,18 @@ pub struct BestReader {
     position: u64,
     /// Steps and values, each better than those before.
     found: Vec<(u64, f64)>,
+    idle: Idle,
+}
+
+/// The time in which a run did not train.
+#[derive(Debug, Default)]
+struct Idle {
+    /// How long that was.
+    seconds: f64,
+    /// Since when it is paused.
+    paused: Option<f64>,
+    /// The beginning of the last line.
+    last: Vec<u8>,
 }
 
 impl BestReader {
@@ -53,6 +66,7 @@ impl BestReader {
             file: None,
             position: 0,
             found: Vec::new(),
+            idle: Idle::default(),
         }
     }
 
@@ -76,6 +90,7 @@ impl BestReader {
         if self.file != is || found.len() < self.position {
             (self.file, self.position) = (is, 0);
             self.found.clear();
+            self.idle = Idle::default();
         }
         let end = self.position.saturating_add(most);
         let mut lines = Lines::from(file, self.position);
@@ -87,8 +102,11 @@ impl BestReader {
             if self.may_matter(line.bytes)
                 && let Ok(record) = line.parse()
             {
+                self.idle.apply(&record);
                 self.apply(&record);
             }
+            self.idle.last.clear();
+            self.idle.last.extend_from_slice(beginning(line.bytes));
         }
         self.position = lines.start();
         Ok(false)
@@ -100,15 +118,22 @@ impl BestReader {
         Some(Best { step, metric: self.metric.clone(), value })
     }
 
+    /// Seconds in which the run did not train, up to its last event at Unix time `last`: it was paused or suspended, or
+    /// had no process.
+    pub fn idle(&self, last: f64) -> f64 {
+        self.idle.seconds + self.idle.paused.map_or(0.0, |since| (last - since).max(0.0))
+    }
+
     fn may_matter(&self, line: &[u8]) -> bool {
-        let prefix = &line[..line.len().min(PREFIX)];
+        let prefix = beginning(line);
         let kind = prefix.windows(KIND.len()).position(|bytes| bytes == KIND);
         let Some(at) = kind else { return true };
         let kind = &prefix[at + KIND.len()..];
-        kind.starts_with(b"evaluation\"")
-            || kind.starts_with(b"resumed\"")
+        let kinds = ["evaluation", "resumed", "paused", "continued", "suspended"];
+        let end = kind.iter().position(|byte| *byte == b'"');
+        kinds.iter().any(|of| Some(of.len()) == end && kind.starts_with(of.as_bytes()))
             || (self.is_recorded && kind.starts_with(b"scalars\""))
-            || !kind.contains(&b'"')
+            || end.is_none()
     }
 
     fn apply(&mut self, record: &Record) {
@@ -134,6 +159,35 @@ impl BestReader {
             self.found.push((step, value));
         }
     }
+}
+
+impl Idle {
+    /// Takes the next event of those that matter.
+    fn apply(&mut self, record: &Record) {
+        let since = match &record.event {
+            Event::Paused => {
+                self.paused.get_or_insert(record.time);
+                None
+            }
+            Event::Continued => self.paused.take(),
+            Event::Resumed(_) => self.paused.take().or_else(|| time_of(&self.last)),
+            Event::Suspended(found) if self.paused.is_none() => Some(record.time - found.seconds),
+            _ => None,
+        };
+        self.seconds += since.map_or(0.0, |since| (record.time - since).max(0.0));
+    }
+}
+
+/// The part of a line that is looked at before it is parsed.
+fn beginning(line: &[u8]) -> &[u8] {
+    &line[..line.len().min(PREFIX)]
+}
+
+/// The time of the event of which this is the beginning.
+fn time_of(line: &[u8]) -> Option<f64> {
+    let line = String::from_utf8_lossy(line);
+    let (_, rest) = line.split_once("\"time\":")?;
+    rest.split([',', '}']).next()?.trim().parse().ok()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! | `probe/loss/fast`, `probe/loss/slow` | loss on the probe batch just before and just after a sync |
 //! | `validation/NAME/WEIGHTS`, `test/NAME/WEIGHTS` | the loss and each metric of an evaluation: `validation/accuracy/slow` |
 //! | `lookahead/alpha`, `lookahead/k`, `lookahead/distance` | α of a sync, the steps of its cycle, and ‖θ − φ‖ before it |
+//! | `layers/distance/LAYER`, `layers/gradient_norm/LAYER` | with `probe.layers`: ‖θ − φ‖ and the norm of the gradient of each layer before a sync |
 //! | `time/PART` | the share of the time that data, forward_backward, inner_step, … took, 0 to 1 |
 //! | `machine/cpu`, `machine/memory` | busy cores, and bytes of the process |
 //! | `machine/gpu`, `machine/gpu_memory` | utilization of the GPU, 0 to 1, and its bytes in use |

@@ -436,7 +436,8 @@ pub struct Export {
     /// Python runs without the model's code
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Write the events of the runs as tables: steps.csv, syncs.csv, probes.csv and evaluations.csv in DIR
+    /// Write the events of the runs as tables: steps.csv, syncs.csv, probes.csv, layers.csv,
+    /// scalars.csv and evaluations.csv in DIR
     #[arg(long, value_name = "DIR")]
     pub csv: Option<PathBuf>,
     /// Write the events of each run for TensorBoard: an event file in DIR/RUN or DIR/SWEEP/RUN

@@ -15,6 +15,7 @@ pub(crate) struct PendingCommands {
     pub(crate) transition: Option<Transition>,
     pub(crate) checkpoint: bool,
     pub(crate) stop: bool,
+    pub(crate) roll_back: bool,
     /// The key of the last `set`.
     pub(crate) setting: Option<String>,
 }
@@ -26,7 +27,7 @@ impl PendingCommands {
             Command::Continue => self.transition = Some(Transition::Continue),
             Command::Checkpoint => self.checkpoint = true,
             Command::Stop => (self.stop, self.transition) = (true, None),
-            Command::RollBack => {}
+            Command::RollBack => self.roll_back = true,
             Command::Set(setting) => self.setting = Some(setting.key.clone()),
         }
     }
@@ -37,7 +38,7 @@ impl PendingCommands {
             Command::Pause | Command::Continue => self.transition = None,
             Command::Checkpoint => self.checkpoint = false,
             Command::Stop => self.stop = false,
-            Command::RollBack => {}
+            Command::RollBack => self.roll_back = false,
             Command::Set(_) => self.setting = None,
         }
     }

@@ -15,14 +15,20 @@ pub(crate) fn send(model: &mut Model, command: Command) -> Vec<Effect> {
 pub(crate) fn send_to(model: &mut Model, index: usize, command: Command) -> Vec<Effect> {
     let run = &mut model.runs[index];
     if !run.accepts_commands() {
-        if let Some(lost) = &run.connection.lost {
+        if run.has_ended() {
+            model.notify("The run has ended, so it accepts no commands.");
+        } else if let Some(lost) = &run.connection.lost {
             let sentence = lost.sentence(model.now);
             model.notify(format!("{sentence} Commands can be sent when it is back."));
-        } else if run.connection.control == Control::ViewOnly && !run.has_ended() {
+        } else if run.connection.control == Control::ViewOnly {
             model.notify(
                 "View only: the run has no control socket here, so it accepts no commands.",
             );
         }
+        return Vec::new();
+    }
+    if command == Command::RollBack && !run.has_lookahead() {
+        model.notify("The run trains without Lookahead: it has no slow weights to roll back to.");
         return Vec::new();
     }
     // The run would ignore these without an answer.

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::cells::{put, width};
 use crate::format;
-use crate::keys::{ESC, KEYS};
+use crate::keys::{Binding, ESC, KEYS};
 use crate::model::{Model, Role};
 use crate::run::pending::Transition;
 
@@ -14,49 +14,59 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = &model.theme;
     let notice = if model.is_table_open() { String::new() } else { notice(model) };
     let right = area.right().saturating_sub(width(&notice) + 1).max(area.x + 1);
-    let mut x = area.x + 1;
     // The last frame stays in the scrollback, and no key works there.
     if !model.closing {
-        let keys = Rect { width: right.saturating_sub(area.x + 1), ..area };
+        let room = right.saturating_sub(area.x + 1);
         let is_table = model.is_table_open();
         let (own, common): (Vec<_>, Vec<_>) =
             KEYS.iter().partition(|binding| binding.is_of_table());
         let is_diff = is_table && model.table.as_ref().is_some_and(|table| table.diff.is_some());
         let all = own.into_iter().filter(|_| !is_diff).chain(common);
-        let mut shown: Vec<(String, &str)> = Vec::new();
-        if is_diff {
-            shown.push((ESC.label(), "back"));
-        }
-        for binding in all.filter(|binding| !binding.short.is_empty()) {
-            if is_table != binding.is_of_table() && !binding.is_anywhere() {
-                continue;
-            }
-            if binding.is_command && !model.run().accepts_commands() {
-                continue;
-            }
+        let works = |binding: &&Binding| {
+            (is_table == binding.is_of_table() || binding.is_anywhere())
+                && (!binding.is_command || model.run().accepts_commands())
+        };
+        let named = |binding: &Binding| {
             let continues = binding.short == "pause" && model.run().would_continue();
-            let text = if continues { "continue" } else { binding.short };
-            shown.push((binding.keys[0].label(), text));
-        }
+            (binding.keys[0].label(), if continues { "continue" } else { binding.short })
+        };
+        let back = is_diff.then(|| (ESC.label(), "back"));
+        let all = all.filter(|binding| !binding.short.is_empty()).filter(works).map(named);
+        let mut shown: Vec<(String, &str)> = back.into_iter().chain(all).collect();
+        let area = Rect { width: room, ..area };
         if is_table {
-            fit(&mut shown, keys.width);
+            fit(&mut shown, room);
         }
-        for (key, text) in shown {
-            x = put(buffer, keys, x, area.y, &key, theme.strong);
-            x = put(buffer, keys, x + 1, area.y, text, theme.plain) + 3;
-        }
+        draw_keys(model, &shown, area, buffer);
     }
     put(buffer, area, right.max(area.x), area.y, &notice, theme.warning);
 }
 
+/// The columns of keys that are so far apart.
+fn columns(keys: &[(String, &str)], apart: u16) -> u16 {
+    let each = keys.iter().map(|(key, text)| width(key) + 1 + width(text) + apart);
+    each.sum::<u16>().saturating_sub(apart)
+}
+
 /// Leaves out keys that do not fit, from the right, but never the last two: how to leave, and the help with all others.
-fn fit(shown: &mut Vec<(String, &str)>, room: u16) {
-    let used = |shown: &[(String, &str)]| -> u16 {
-        shown.iter().map(|(key, text)| width(key) + width(text) + 4).sum()
-    };
-    // Nothing follows the last one.
-    while shown.len() > 2 && used(shown) > room + 3 {
-        shown.remove(shown.len() - 3);
+fn fit(keys: &mut Vec<(String, &str)>, room: u16) {
+    while keys.len() > 2 && columns(keys, 2) >= room {
+        keys.remove(keys.len() - 3);
+    }
+}
+
+/// Draws keys and what they do, as many as fit.
+fn draw_keys(model: &Model, keys: &[(String, &str)], area: Rect, buffer: &mut Buffer) {
+    let apart = if columns(keys, 3) < area.width { 3 } else { 2 };
+    let mut x = area.x + 1;
+    for key in keys {
+        // Part of it would say nothing.
+        if x + columns(std::slice::from_ref(key), 0) > area.right() {
+            return;
+        }
+        let (key, text) = key;
+        x = put(buffer, area, x, area.y, key, model.theme.strong);
+        x = put(buffer, area, x + 1, area.y, text, model.theme.plain) + apart;
     }
 }
 
@@ -72,6 +82,8 @@ pub(crate) fn notice(model: &Model) -> String {
         "stopping: saving a checkpoint…"
     } else if run.pending.checkpoint {
         "saving a checkpoint…"
+    } else if run.pending.roll_back {
+        "rolling back…"
     } else {
         match run.pending.transition {
             Some(Transition::Pause) => "pausing…",

@@ -34,6 +34,14 @@ pub(super) fn area_of_lines(area: Rect) -> Rect {
     }
 }
 
+/// The places of an axis's labels: the multiples of a round `unit`; the ends of the axis if it has fewer than two.
+fn ticks(span: Span, unit: f64, count: u16) -> Vec<f64> {
+    let first = (span.start / unit - 1e-9).ceil();
+    let round = (0..=count * 2).map(|index| (first + f64::from(index)) * unit);
+    let round: Vec<f64> = round.filter(|tick| (0.0..=1.0).contains(&span.part(*tick))).collect();
+    if round.len() < 2 { vec![span.start, span.end] } else { round }
+}
+
 /// A chart on the screen.
 #[derive(Clone, Copy)]
 pub(super) struct Plot<'a> {
@@ -125,14 +133,12 @@ impl Plot<'_> {
         // Left of the labels, below those of the y axis.
         put(buffer, outside, outside.x + 1, y + 1, axis.name(), theme.dim);
         let end = area.right();
-        let first = (span.start / unit - 1e-9).ceil();
         let mut free = area.x;
-        for index in 0..=count * 2 {
-            let tick = (first + f64::from(index)) * unit;
-            let Some(column) = span.column(tick, usize::from(area.width)) else { break };
+        for tick in ticks(span, unit, count) {
+            let Some(column) = span.column(tick, usize::from(area.width)) else { continue };
             let x = area.x + column as u16;
             let label = match axis {
-                Axis::Step => format::count(tick.max(0.0) as u64),
+                Axis::Step => format::count(tick.round().max(0.0) as u64),
                 Axis::Epoch => format::significant(tick, 6),
                 Axis::Time if unit < 1.0 => format!("{} s", format::significant(tick, 6)),
                 Axis::Time => format::clock(tick),

@@ -16,43 +16,51 @@ use screen::{DARK, LIGHT, screen_svg};
 /// With this in the environment the pictures are written instead of compared.
 const WRITE: &str = "LOOKAHEAD_WRITE_PICTURES";
 
-/// One picture: its name, the runs in it, its size, and the keys that lead to it.
+/// One screen: the name of its pictures, the runs in it, its sizes, and the keys that lead to it.
 struct Picture {
     name: &'static str,
     runs: &'static [&'static str],
-    size: (u16, u16),
+    sizes: &'static [(u16, u16)],
     theme: ThemeName,
     keys: &'static [KeyCode],
     /// Events after this fraction of the run are left out, so that it still trains.
     part: f64,
+    /// The host that it is on, whose connection is lost.
+    host: Option<&'static str>,
 }
+
+/// Columns and rows. Those of the first are not part of a picture's name.
+const USUAL: &[(u16, u16)] = &[(120, 36)];
+const SIZES: &[(u16, u16)] = &[(120, 36), (200, 60), (80, 24), (40, 12)];
+const EACH: &[(u16, u16)] = &[(120, 36), (200, 60), (80, 24), (40, 12), (20, 6)];
+const TABLE_SIZES: &[(u16, u16)] = &[(120, 16), (200, 60), (80, 24), (40, 12)];
 
 const TRAINING: Picture = Picture {
     name: "training",
     runs: &["lookahead"],
-    size: (120, 36),
+    sizes: EACH,
     theme: ThemeName::Dark,
     keys: &[],
     part: 0.6,
+    host: None,
 };
+const DIGITS: Picture = Picture { runs: &["digits"], sizes: SIZES, part: 0.8, ..TRAINING };
 
-const PICTURES: [Picture; 9] = [
+static PICTURES: [Picture; 8] = [
     TRAINING,
-    Picture { name: "training-200x60", size: (200, 60), ..TRAINING },
-    Picture { name: "training-80x24", size: (80, 24), ..TRAINING },
-    Picture { name: "training-40x12", size: (40, 12), ..TRAINING },
-    Picture { name: "training-20x6", size: (20, 6), ..TRAINING },
-    Picture { name: "grid", keys: &[KeyCode::Char('g')], ..TRAINING },
-    Picture { name: "cycles", keys: &[KeyCode::Char('4')], ..TRAINING },
+    Picture { name: "grid", sizes: SIZES, keys: &[KeyCode::Char('g')], ..TRAINING },
+    Picture { name: "cycles", sizes: USUAL, keys: &[KeyCode::Char('4')], ..TRAINING },
     Picture {
         name: "compared",
         runs: &["lookahead", "sgd", "adam"],
+        sizes: USUAL,
         keys: &[KeyCode::Char('l'), KeyCode::Char('o'), KeyCode::Char('x')],
         part: 1.0,
         ..TRAINING
     },
     Picture {
         name: "cursor",
+        sizes: USUAL,
         theme: ThemeName::Light,
         keys: &[
             KeyCode::Char('+'),
@@ -64,6 +72,10 @@ const PICTURES: [Picture; 9] = [
         ],
         ..TRAINING
     },
+    Picture { name: "layers", keys: &[KeyCode::BackTab, KeyCode::BackTab], ..DIGITS },
+    // The list of messages, where there is no room for those of the watchdog beside the chart.
+    Picture { name: "watchdog", keys: &[KeyCode::Char('m')], ..DIGITS },
+    Picture { name: "remote", host: Some("gpu-box"), ..DIGITS },
 ];
 
 /// The runs in the picture of the table.
@@ -78,7 +90,7 @@ fn folder() -> PathBuf {
 }
 
 /// A table of the runs, as of a folder `checkpoints`.
-fn draw_table() -> String {
+fn draw_table((width, height): (u16, u16)) -> String {
     let temp = tempfile::tempdir().unwrap();
     let runs = TABLE.map(|run| {
         let folder = RunFolder::create(temp.path(), run).unwrap();
@@ -89,7 +101,7 @@ fn draw_table() -> String {
     let options = Options { theme: ThemeName::Dark, ascii: false, mouse: false, folder: None };
     let find = Box::new(move || runs.to_vec());
     let source = RunSource { title: "checkpoints".to_owned(), planned: None, find };
-    let mut dashboard = Offscreen::browse(source, &options, 120, 16);
+    let mut dashboard = Offscreen::browse(source, &options, width, height);
     dashboard.tick(dashboard.newest());
     for key in [KeyCode::Char(' '), KeyCode::Char(' ')] {
         assert!(!dashboard.press(key), "the key has an effect outside of the picture");
@@ -98,32 +110,49 @@ fn draw_table() -> String {
     screen_svg(&buffer, DARK, "lookahead watch checkpoints")
 }
 
-fn draw(picture: &Picture) -> String {
+fn draw(picture: &Picture, (width, height): (u16, u16)) -> String {
     let options = Options { theme: picture.theme, ascii: false, mouse: false, folder: None };
-    let (width, height) = picture.size;
-    let mut dashboard = Offscreen::new(picture.runs, &options, width, height);
+    let of_host =
+        |run: &&str| picture.host.map_or((*run).to_owned(), |host| format!("{host}:{run}"));
+    let names: Vec<String> = picture.runs.iter().map(of_host).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut dashboard = Offscreen::new(&names, &options, width, height);
     for (index, run) in picture.runs.iter().enumerate() {
         let records = log::read(&log_of(run)).unwrap();
         let last = (records.last().unwrap().step as f64 * picture.part) as u64;
         records.into_iter().take_while(|r| r.step <= last).for_each(|r| dashboard.feed(index, r));
     }
     dashboard.tick(dashboard.newest());
-    for key in picture.keys {
+    if let Some(host) = picture.host {
+        dashboard.disconnect(0, host, "Timeout, server not responding", 8.0);
+    }
+    let keys = picture.keys.iter().filter(|key| **key != KeyCode::Char('m') || width <= 80);
+    for key in keys {
         assert!(!dashboard.press(*key), "the key has an effect outside of the picture");
     }
     let (buffer, _) = dashboard.draw().unwrap();
     let palette = if picture.theme == ThemeName::Light { LIGHT } else { DARK };
     let title = match picture.runs {
-        [_] if picture.part < 1.0 => "just train".to_owned(),
-        runs => format!("lookahead watch {}", runs.join(" ")),
+        [_] if picture.part < 1.0 && picture.host.is_none() => "just train".to_owned(),
+        _ => format!("lookahead watch {}", names.join(" ")),
     };
     screen_svg(&buffer, palette, &title)
 }
 
+/// The file of a picture of this size; the first one of a screen has only its name.
+fn file(name: &str, sizes: &[(u16, u16)], size: (u16, u16)) -> String {
+    if size == sizes[0] { name.to_owned() } else { format!("{name}-{}x{}", size.0, size.1) }
+}
+
 #[test]
 fn they_match_todays_dashboard() {
-    let pictures = PICTURES.iter().map(|picture| (picture.name, draw(picture)));
-    for (name, svg) in pictures.chain([("table", draw_table())]) {
+    let of_screen = |picture: &'static Picture| {
+        let sizes = picture.sizes.iter();
+        sizes.map(|size| (file(picture.name, picture.sizes, *size), draw(picture, *size)))
+    };
+    let table =
+        TABLE_SIZES.iter().map(|size| (file("table", TABLE_SIZES, *size), draw_table(*size)));
+    for (name, svg) in PICTURES.iter().flat_map(of_screen).chain(table) {
         let path = folder().join(format!("{name}.svg"));
         if std::env::var_os(WRITE).is_some() {
             fs::write(&path, svg).unwrap();

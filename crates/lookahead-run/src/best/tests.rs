@@ -74,6 +74,42 @@ fn a_growing_log_is_read_on_and_another_from_its_beginning() {
     assert_eq!(reader.best().unwrap().value, 0.1);
 }
 
+/// 15 s in a pause, 5 s suspended, 60 s between two processes, 40 s between two of which the first was killed in a pause,
+/// and now a pause again.
+#[test]
+fn pauses_and_the_time_between_processes_are_idle() {
+    let line = |time: f64, event: serde_json::Value| {
+        let mut record = json!({"time": time, "step": 1});
+        record.as_object_mut().unwrap().extend(event.as_object().unwrap().clone());
+        format!("{record}\n")
+    };
+    let mut resumed = serde_json::to_value(info(|_| ())).unwrap();
+    let more = json!({"event": "resumed", "checkpoint": "step-00000001"});
+    resumed.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let log = [
+        START.to_owned() + "\n",
+        line(10.0, json!({"event": "paused"})),
+        line(20.0, json!({"event": "note", "message": "saved"})),
+        line(25.0, json!({"event": "continued"})),
+        line(30.0, json!({"event": "suspended", "seconds": 5.0})),
+        line(40.0, json!({"event": "note", "message": "a \"time\":3"})),
+        line(100.0, resumed.clone()),
+        line(110.0, json!({"event": "paused"})),
+        line(112.0, json!({"event": "note", "message": "saved"})),
+        line(150.0, resumed),
+        line(200.0, json!({"event": "paused"})),
+        line(201.0, json!({"event": "note", "message": "saved"})),
+    ];
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("events.jsonl");
+    fs::write(&path, log.concat()).unwrap();
+    for most in [1, 200, u64::MAX] {
+        let mut reader = BestReader::new(&path, &info(|_| ()));
+        while !reader.read(most).unwrap() {}
+        assert_eq!(reader.idle(201.0), 15.0 + 5.0 + 60.0 + 40.0 + 1.0);
+    }
+}
+
 #[test]
 fn what_an_old_log_abandons_does_not_count() {
     let mut log = START.to_owned() + "\n";

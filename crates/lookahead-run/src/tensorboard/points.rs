@@ -5,7 +5,7 @@ use std::borrow::{Borrow, Cow};
 use serde_json::Value as Json;
 
 use super::message::{Value, first, values};
-use crate::event::{Evaluation, Event, Record, RunInfo, System, Timing};
+use crate::event::{Evaluation, Event, Layers, Record, RunInfo, System, Timing};
 
 type Tag = Cow<'static, str>;
 
@@ -40,11 +40,13 @@ impl Points {
             self.end(out);
             self.step = record.step;
         }
-        for (tag, value) in self.points(&record.event) {
-            let (time, step) = (record.time, record.step);
-            self.held.retain(|other| (other.step, &other.tag) != (step, &tag));
-            self.held.push(Point { time, step, tag, value });
-        }
+        let (time, step) = (record.time, record.step);
+        let points = self.points(&record.event);
+        // The tags of an event differ: there may be thousands of them, and few points of the step before it.
+        let is_new = |tag: &Tag| points.iter().any(|(new, _)| new == tag);
+        self.held.retain(|held| held.step != step || !is_new(&held.tag));
+        let points = points.into_iter();
+        self.held.extend(points.map(|(tag, value)| Point { time, step, tag, value }));
     }
 
     /// Appends the records of the newest step, of which nothing more follows.
@@ -88,6 +90,7 @@ impl Points {
                 scalar("probe/loss/fast", probe.fast_loss),
                 scalar("probe/loss/slow", probe.slow_loss),
             ],
+            Event::Layers(layers) => layer_points(layers),
             Event::Evaluation(evaluation) => evaluation_points(evaluation),
             Event::Scalars(scalars) => {
                 let all = scalars.values.iter();
@@ -148,6 +151,15 @@ fn table<K: AsRef<str>, V: Borrow<Json>>(rows: impl Iterator<Item = (K, V)>) -> 
         format!("| {} | {} |\n", cell(key.as_ref()), cell(&value.replace('\n', " ")))
     };
     ["| key | value |\n| --- | --- |\n".to_owned()].into_iter().chain(rows.map(row)).collect()
+}
+
+fn layer_points(layers: &Layers) -> Vec<(Tag, Value)> {
+    let norms = [("distance", &layers.distance), ("gradient_norm", &layers.gradient_norm)];
+    let of = |(norm, values)| {
+        let all = layers.names.iter().zip::<&Vec<f64>>(values);
+        all.map(move |(layer, value)| scalar(format!("layers/{norm}/{layer}"), *value))
+    };
+    norms.into_iter().flat_map(of).collect()
 }
 
 fn evaluation_points(evaluation: &Evaluation) -> Vec<(Tag, Value)> {

@@ -38,7 +38,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::switch(
         "layers",
         "at each probe, measure ‖θ − φ‖ and the gradient norm of each layer, for the heat maps of the dashboard and \
-         of `lookahead plot`. Its line in the log has about 40 bytes for each layer",
+         of `lookahead plot`, and for `lookahead export`. Its line in the log has about 40 bytes for each layer",
     )
     .example("true"),
 ];

@@ -11,6 +11,9 @@ use super::{Sandbox, train, wait_until};
 /// A usual size.
 pub const SIZE: PtySize = PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 };
 
+/// Columns and rows of a large screen, a usual one and small ones.
+pub const SIZES: [(u16, u16); 4] = [(200, 60), (120, 36), (80, 24), (40, 12)];
+
 /// The program on a terminal of its own, and what the terminal shows.
 pub struct Terminal {
     pub master: Box<dyn MasterPty + Send>,
@@ -63,6 +66,24 @@ impl Terminal {
         self.screen.lock().unwrap().screen().contents()
     }
 
+    /// Compares the screen with the snapshot of this name, once nothing more is drawn: a frame arrives in pieces.
+    #[track_caller]
+    pub fn assert_screen(&self, name: &str) {
+        let mut settings = insta::Settings::clone_current();
+        // With the blanks before it, of which there are fewer if it is longer.
+        settings.add_filter(r" +\d[\d,]*[a-z]*( \d+[a-z]| [a-z]+)? ago", " [time] ago");
+        settings.set_snapshot_path("../sessions");
+        settings.set_omit_expression(true);
+        settings.set_prepend_module_to_snapshot(false);
+        let mut text = String::new();
+        self.wait_for("end of drawing", |now| {
+            std::thread::sleep(Duration::from_millis(400));
+            std::mem::replace(&mut text, now.to_owned()) == text
+        });
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        settings.bind(|| insta::assert_snapshot!(name, lines.join("\n").trim_end()));
+    }
+
     /// Sends keys.
     pub fn press(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
@@ -85,7 +106,7 @@ impl Terminal {
 
     /// Waits until the screen's text satisfies `seen`.
     #[track_caller]
-    pub fn wait_for(&self, what: &str, seen: impl Fn(&str) -> bool) {
+    pub fn wait_for(&self, what: &str, mut seen: impl FnMut(&str) -> bool) {
         let started = Instant::now();
         while !seen(&self.text()) {
             assert!(started.elapsed() < Duration::from_secs(60), "no {what}:\n{}", self.text());

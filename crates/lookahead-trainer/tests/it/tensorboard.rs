@@ -70,6 +70,12 @@ fn logged(records: &[Record]) -> Series {
                 add("probe/loss/fast", *step, found.fast_loss);
                 add("probe/loss/slow", *step, found.slow_loss);
             }
+            Event::Layers(found) => {
+                for (index, name) in found.names.iter().enumerate() {
+                    add(&format!("layers/distance/{name}"), *step, found.distance[index]);
+                    add(&format!("layers/gradient_norm/{name}"), *step, found.gradient_norm[index]);
+                }
+            }
             Event::Evaluation(found) => {
                 let (split, weights) = (found.split.name(), found.weights.name());
                 add(&format!("{split}/loss/{weights}"), *step, found.loss);
@@ -94,7 +100,7 @@ fn file_of(run: &Path) -> PathBuf {
 fn observing_changes_nothing_and_live_and_exported_files_are_equal() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("without", &[]);
-    sandbox.train("with", &ON);
+    sandbox.train("with", &[&ON[..], &["--set", "probe.layers=true"]].concat());
     assert_eq!(sandbox.losses("with"), sandbox.losses("without"));
     assert!(sandbox.tensors("with", 14) == sandbox.tensors("without", 14));
     let config = |run: &str| std::fs::read_to_string(sandbox.run_folder(run).join("config.toml"));
@@ -115,7 +121,9 @@ fn observing_changes_nothing_and_live_and_exported_files_are_equal() {
         assert_eq!(found[&tag], points, "{tag}");
     }
     assert_eq!(found["lookahead/k"], [(3, 3.0), (6, 3.0), (9, 3.0), (12, 3.0)]);
-    assert!(found.contains_key("validation/accuracy/slow"), "{:?}", found.keys());
+    for tag in ["validation/accuracy/slow", "layers/distance/fc1", "layers/gradient_norm/fc1"] {
+        assert!(found.contains_key(tag), "{tag}: {:?}", found.keys());
+    }
     let config = texts["config"][0][1].as_str().unwrap();
     assert!(config.contains("| `optimizer.lr` | `0.05` |"), "{config}");
     assert!(texts["run"][0][1].as_str().unwrap().contains("| `data` | `digits` |"));

@@ -1,6 +1,5 @@
 //! `data.kind = "arrays"`, by the whole program, with files as NumPy writes them.
 
-
 use crate::common::{Sandbox, failed, sets, write_npy};
 
 const CONFIG: &str = r#"

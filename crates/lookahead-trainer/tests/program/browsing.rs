@@ -4,7 +4,7 @@ use std::fs;
 
 use portable_pty::PtySize;
 
-use crate::common::terminal::{SIZE, Terminal, curve};
+use crate::common::terminal::{SIZE, SIZES, Terminal, curve};
 use crate::common::{SMALL, Sandbox, failed, wait_until};
 
 const START: &str = r#"{"time":1700000000.0,"step":0,"event":"run_started","format":1,"run":"RUN","data":"digits","task":"classification","model":"mlp","optimizer":"sgd","lookahead":{"k":5,"alpha":0.5},"device":"cpu","threads":1,"cpu_capability":"AVX2","parameters":10,"total_steps":1000,"steps_per_epoch":10,"train_samples":1,"validation_samples":1,"test_samples":1,"seed":0,"versions":{"lookahead":"1","tch":"2","libtorch":"3"},"config":{"optimizer":{"kind":"sgd","lr":LR},"lookahead":{"k":5},"train":{"seed":SEED,"epochs":100}}}"#;
@@ -56,7 +56,7 @@ fn browse(sandbox: &Sandbox, size: PtySize) -> Terminal {
 #[test]
 fn a_folder_is_a_table_at_each_size() {
     let sandbox = four_runs();
-    for (cols, rows) in [(200, 60), (120, 36), (80, 24), (40, 12)] {
+    for (cols, rows) in SIZES {
         let mut terminal = browse(&sandbox, PtySize { rows, cols, ..SIZE });
         terminal.wait_for("all runs with their best values", |text| {
             // A narrow screen has no room for them.
@@ -64,15 +64,7 @@ fn a_folder_is_a_table_at_each_size() {
                 cols == 40 || (text.matches("89.5").count() == 2 && text.contains("86.00"));
             text.contains("4 runs") && has_best && text.contains("unread")
         });
-        let mut settings = insta::Settings::clone_current();
-        settings.add_filter(r"\d[\d,]* days ago", "[time] ago");
-        settings.set_snapshot_path("../sessions");
-        settings.set_omit_expression(true);
-        settings.set_prepend_module_to_snapshot(false);
-        let name = format!("a folder of runs {cols}x{rows}");
-        let text = terminal.text();
-        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-        settings.bind(|| insta::assert_snapshot!(name, lines.join("\n").trim_end()));
+        terminal.assert_screen(&format!("a folder of runs {cols}x{rows}"));
         terminal.press("q");
         assert_eq!(terminal.end(), 0);
     }

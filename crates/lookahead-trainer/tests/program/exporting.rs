@@ -15,7 +15,8 @@ fn rows(sandbox: &Sandbox, table: &str) -> Vec<BTreeMap<String, String>> {
 #[test]
 fn tables_have_the_numbers_of_the_log() {
     let sandbox = Sandbox::new(SMALL);
-    sandbox.train("run", &["--set", "task.metrics=[\"accuracy\", \"macro_f1\"]"]);
+    let metrics = "task.metrics=[\"accuracy\", \"macro_f1\"]";
+    sandbox.train("run", &["--set", metrics, "--set", "probe.layers=true"]);
     sandbox.train("alone", &["--set", "lookahead=false", "--set", "train.max_steps=4"]);
     let export = ["export", "runs/run", "runs/alone", "--csv", "new/tables"];
     let said = stderr(&succeeded(sandbox.lookahead(&export)));
@@ -41,6 +42,24 @@ fn tables_have_the_numbers_of_the_log() {
     });
     assert_eq!(probes[0]["slow_loss"].parse::<f64>().ok(), probed);
     assert_eq!(rows(&sandbox, "new/tables/syncs.csv").len(), probes.len());
+    // Each layer has a row.
+    let layers = rows(&sandbox, "new/tables/layers.csv");
+    let found = |row: &BTreeMap<String, String>| -> (u64, String, f64, f64) {
+        let number = |column: &str| row[column].parse().unwrap();
+        let step = row["step"].parse().unwrap();
+        (step, row["layer"].clone(), number("distance"), number("gradient_norm"))
+    };
+    let measured = records.iter().filter_map(|record| match &record.event {
+        Event::Layers(layers) => Some((record.step, layers)),
+        _ => None,
+    });
+    let expected = measured.flat_map(|(step, layers)| {
+        let norms = layers.distance.iter().zip(&layers.gradient_norm);
+        let all = layers.names.iter().zip(norms);
+        all.map(move |(name, (distance, gradient))| (step, name.clone(), *distance, *gradient))
+    });
+    assert_eq!(layers.iter().map(found).collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    assert!(layers.len() >= 2 * probes.len() - 2, "{} rows", layers.len());
     // Each metric has a column, which is empty if a run did not measure it.
     let evaluations = rows(&sandbox, "new/tables/evaluations.csv");
     let of = |run: &str| evaluations.iter().find(|row| row["run"] == run).unwrap();
@@ -54,7 +73,7 @@ fn tables_have_the_numbers_of_the_log() {
     assert_eq!(probes.len(), count(|event| matches!(event, Event::Probe(_))));
     assert_eq!(evaluations.len(), count(|event| matches!(event, Event::Evaluation(_))));
     let leftovers = std::fs::read_dir(sandbox.path().join("new/tables")).unwrap().count();
-    assert_eq!(leftovers, 5);
+    assert_eq!(leftovers, 6);
 }
 
 #[test]

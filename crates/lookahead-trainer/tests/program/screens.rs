@@ -1,8 +1,13 @@
-//! What a newcomer sees of a finished run, on screens of five sizes.
+//! What a newcomer sees of a finished run, on screens of five sizes; and the grid, the heat map and what the watchdog did.
 
-use crate::common::terminal::{SIZE, Terminal};
-use crate::common::{SMALL, Sandbox};
+use std::fs;
+
+use lookahead_run::event::{Event, Record, RunEnded, Status};
+use lookahead_run::log;
 use portable_pty::PtySize;
+
+use crate::common::terminal::{SIZE, SIZES, Terminal};
+use crate::common::{SMALL, Sandbox, root};
 
 /// State, progress, losses and what they were measured on: in full words, in fewer, and in the fewest.
 #[test]
@@ -25,6 +30,49 @@ fn each_size_says_what_its_numbers_are() {
         });
         terminal.press("q");
         assert_eq!(terminal.end(), 0);
+    }
+}
+
+/// The recorded run of the documentation's pictures up to when its loss jumped and the watchdog rolled back; with the keys
+/// that lead to a screen, and what shows that it is there. Without colours a heat map is letters.
+#[test]
+fn the_grid_the_heat_map_and_the_watchdogs_note_at_each_size() {
+    let sandbox = Sandbox::new(SMALL);
+    let run = sandbox.run_folder("digits");
+    fs::create_dir_all(&run).unwrap();
+    fs::write(run.join("config.toml"), "").unwrap();
+    let log = root().join("crates/lookahead-dashboard/pictures/runs/digits.jsonl");
+    let mut records = log::read(&log).unwrap();
+    let jump = records.iter().position(|r| matches!(r.event, Event::RolledBack(_))).unwrap();
+    records.truncate(jump + 1);
+    let Record { time, step, .. } = records[jump];
+    records.push(Record { time, step, event: Event::RunEnded(RunEnded::new(Status::Stopped)) });
+    let lines = records.iter().map(|record| serde_json::to_string(record).unwrap() + "\n");
+    fs::write(run.join("events.jsonl"), lines.collect::<String>()).unwrap();
+    let screens = [
+        ("grid", "g", "of 12"),
+        ("layers", "\x1b[Z\x1b[Z", "5 layers"),
+        ("watchdog", "m", "messages of digits"),
+    ];
+    for (name, keys, seen) in screens {
+        for (cols, rows) in SIZES {
+            let size = PtySize { rows, cols, ..SIZE };
+            // Where the grid is remembered.
+            let state = sandbox.path().join(format!("state-{name}-{cols}"));
+            let variables = [("XDG_STATE_HOME", state.to_str().unwrap()), ("NO_COLOR", "1")];
+            let watch = ["watch", "runs/digits"];
+            let mut terminal = Terminal::start(&sandbox, size, &watch, &variables);
+            terminal.wait_for("the run", |text| text.contains("STOPPED"));
+            terminal.press(keys);
+            terminal.wait_for(name, |text| text.contains(seen));
+            terminal.assert_screen(&format!("{name} {cols}x{rows}"));
+            if name == "grid" {
+                terminal.press("R");
+                terminal.wait_for("a refusal", |text| text.contains("The run has ended, so"));
+            }
+            terminal.press("q");
+            assert_eq!(terminal.end(), 0);
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! What the dashboard costs: a frame of a long run against one of a short run, bytes for a terminal, and
-//! a training with it against the same training without.
+//! What watching costs: a frame of a long run against one of a short run, bytes for a terminal, and
+//! a training with the dashboard, or with the norms of each layer, against the same training without.
 
 use std::io::Read;
 use std::path::Path;
@@ -21,7 +21,16 @@ pub(super) fn compare(comparisons: &mut Comparisons, lookahead: &Path) -> anyhow
     frames(comparisons);
     frames_of_the_grid(comparisons);
     bytes_per_frame();
-    training(comparisons, lookahead);
+    // Without the progress bar, which would draw as well.
+    const QUIET: &str = "--no-tui --progress-every 10";
+    let wide = "--set model.hidden=[256]";
+    let variants =
+        [("with the dashboard", wide.to_owned()), ("without", format!("{wide} {QUIET}"))];
+    training(comparisons, lookahead, "a training", variants, Target::TakesAtMost(1.01));
+    let deep = format!("--set model.hidden=[64,64,64,64,64,64,64,64] {QUIET}");
+    let variants =
+        [("with probe.layers", format!("{deep} --set probe.layers=true")), ("without", deep)];
+    training(comparisons, lookahead, "a training of 9 layers", variants, Target::Takes);
     Ok(())
 }
 
@@ -165,11 +174,16 @@ fn bytes_per_frame() {
     }
 }
 
-/// The real program, in turns with and without the dashboard, in a terminal of its own.
-fn training(comparisons: &mut Comparisons, lookahead: &Path) {
+/// The real program, in turns with two sets of options, in a terminal of its own.
+fn training(
+    comparisons: &mut Comparisons,
+    lookahead: &Path,
+    what: &str,
+    [first, second]: [(&str, String); 2],
+    target: Target,
+) {
     const ROUNDS: usize = 7;
-    const WHAT: &str = "a training";
-    if !comparisons.takes(WHAT) {
+    if !comparisons.takes(what) {
         return;
     }
     let folder = comparisons.folder().to_owned();
@@ -178,22 +192,21 @@ fn training(comparisons: &mut Comparisons, lookahead: &Path) {
         let mut times = [0.0; 2];
         // A B, B A, A B …
         for turn in 0..2 {
-            let with = (turn + round) % 2;
-            let (seconds, bytes) = train(lookahead, &folder, with == 1);
-            times[with] = seconds;
-            if with == 1 {
+            let which = (turn + round) % 2;
+            let (seconds, bytes) = train(lookahead, &folder, &[&first, &second][which].1);
+            times[which] = seconds;
+            if which == 0 {
                 sent = bytes;
             }
         }
-        rounds.push((times[1], times[0]));
+        rounds.push((times[0], times[1]));
     }
-    println!("The terminal of a training with the dashboard gets {} kB.", sent / 1000);
-    let names = ("with the dashboard", "without");
-    comparisons.add(WHAT, names, Target::TakesAtMost(1.01), &rounds);
+    println!("The terminal of {what} {} gets {} kB.", first.0, sent / 1000);
+    comparisons.add(what, (first.0, second.0), target, &rounds);
 }
 
 /// Seconds for the steps after the first thousand, and bytes to the terminal.
-fn train(lookahead: &Path, out: &Path, dashboard: bool) -> (f64, usize) {
+fn train(lookahead: &Path, out: &Path, options: &str) -> (f64, usize) {
     const STEPS: u64 = 9000;
     let size = PtySize { rows: 36, cols: 120, ..PtySize::default() };
     let pair = native_pty_system().openpty(size).expect("a terminal");
@@ -207,16 +220,12 @@ fn train(lookahead: &Path, out: &Path, dashboard: bool) -> (f64, usize) {
         "train.threads=1",
         "train.evaluate_every_epochs=0",
         "checkpoint.every_steps=0",
-        "model.hidden=[256]",
         "data.batch_size=100",
         "probe.every_syncs=20",
     ] {
         command.args(["--set", set]);
     }
-    if !dashboard {
-        // Without the progress bar, which would draw as well.
-        command.args(["--no-tui", "--progress-every", "10"]);
-    }
+    command.args(options.split(' '));
     command.env("TERM", "xterm-256color");
     let mut child = pair.slave.spawn_command(command).expect("the program");
     drop(pair.slave);

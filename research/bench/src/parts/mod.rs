@@ -2,11 +2,11 @@
 //!
 //! | module | what is compared |
 //! |---|---|
-//! | `sync` | the sync and an evaluation at the slow weights |
+//! | `sync` | the sync, an evaluation at the slow weights, and the norms of a probe |
 //! | `inner_step` | the fused optimizers, and what Lookahead adds |
 //! | `workers` | a sync of two processes |
 //! | `checkpoint` | the pause for a checkpoint, and writing one |
-//! | `dashboard` | its frames, its bytes, and a training with it |
+//! | `dashboard` | its frames, its bytes, and a training with it and with the norms of each layer |
 //!
 //! Absolute times of code that moves memory depend on what else the machine does, and drift within
 //! minutes by more than the differences looked for. So the contenders of a comparison run one after
@@ -40,7 +40,7 @@ const ROUNDS: usize = 20;
 /// What can be timed by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
-    /// The sync, and an evaluation at the slow weights
+    /// The sync, an evaluation at the slow weights, and the norms of a probe
     Sync,
     /// The fused optimizers, and what Lookahead adds to them
     InnerStep,
@@ -48,7 +48,7 @@ pub enum Part {
     Workers,
     /// The pause for a checkpoint, and writing one
     Checkpoint,
-    /// Its frames, its bytes, and a training with it
+    /// Its frames, its bytes, and a training with it and with the norms of each layer
     Dashboard,
 }
 

@@ -1,4 +1,4 @@
-//! What a sync costs, and an evaluation at the slow weights.
+//! What a sync costs, an evaluation at the slow weights, and the norms of a probe.
 //!
 //! With `LOOKAHEAD_BENCH_LARGE=1` also a sync of 10⁹ parameters, which takes 9 GB of memory and two
 //! minutes.
@@ -20,6 +20,7 @@ pub(super) fn compare(comparisons: &mut Comparisons) {
     against_add(comparisons);
     against_calls_per_tensor(comparisons);
     evaluation(comparisons);
+    norms(comparisons);
     if std::env::var_os("LOOKAHEAD_BENCH_LARGE").is_some() {
         large(comparisons);
     }
@@ -117,6 +118,26 @@ fn evaluation(comparisons: &mut Comparisons) {
             (swap, copies)
         });
     }
+}
+
+/// What `probe.layers` adds to the norms that every probe measures.
+fn norms(comparisons: &mut Comparisons) {
+    let names = ("of each variable too", "of all together");
+    comparisons.compare("norms of a probe, ResNet-18", names, Target::Takes, || {
+        let optimizer = || {
+            let vs = variables(&resnet18());
+            Lookahead::builder(tch::nn::Sgd::default()).build(&vs, 0.1).unwrap()
+        };
+        let (mut each, mut all) = (optimizer(), optimizer());
+        let together = |optimizer: &mut Lookahead| {
+            let _ = (optimizer.distance().unwrap(), optimizer.gradient_norm().unwrap());
+        };
+        let both = move || {
+            together(&mut each);
+            drop(each.variable_norms().unwrap());
+        };
+        (both, move || together(&mut all))
+    });
 }
 
 /// Whether a parameter costs the same in a large model as in a small one: the same number of

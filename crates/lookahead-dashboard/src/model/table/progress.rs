@@ -40,9 +40,9 @@ pub(crate) fn progress<'a>(
     }
 }
 
-/// From the first event to the last, in seconds.
+/// How long a run has trained, in seconds.
 fn seconds(row: &Row) -> Option<f64> {
-    Some((row.last? - row.first?).max(0.0))
+    Some((row.last? - row.first? - row.idle?).max(0.0))
 }
 
 fn left<'a>(rows: impl Iterator<Item = &'a Row> + Clone, not_begun: usize) -> Option<f64> {

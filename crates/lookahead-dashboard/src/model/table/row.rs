@@ -43,6 +43,8 @@ pub(crate) struct Row {
     /// Unix times of the first and the last event.
     pub(crate) first: Option<f64>,
     pub(crate) last: Option<f64>,
+    /// Seconds between them in which it did not train; none too while its log is being read.
+    pub(crate) idle: Option<f64>,
     /// Why its log can't be read.
     pub(crate) fault: Option<String>,
 }
@@ -53,7 +55,6 @@ impl Row {
         folder: &RunFolder,
         glance: &Glance,
         settings: Arc<Settings>,
-        best: Option<Best>,
     ) -> Row {
         let (state, label) = state_of(glance, glance.reason);
         Row {
@@ -64,10 +65,11 @@ impl Row {
             step: glance.step,
             total: glance.total_steps.filter(|total| *total > 0),
             loss: glance.loss,
-            best,
+            best: None,
             settings,
             first: glance.first_event,
             last: glance.last_event,
+            idle: None,
             fault: glance.fault.as_deref().map(safe),
         }
     }

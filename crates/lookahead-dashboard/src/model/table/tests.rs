@@ -92,14 +92,14 @@ fn the_selected_run_stays_selected_when_rows_move() {
     assert_eq!(table.order.len(), 4);
 }
 
-/// One finished run of 100 s; one that has taken half of its steps in 60 s, with 60 s left; one at a quarter after 20 s,
-/// with 60 s left; of 6 runs, 1 waits with a folder and 1 without: 320 s of work for two at once.
+/// One finished run of 100 s; one that has taken half of its steps in 60 s, with 60 s left; one at a quarter after 20 s
+/// besides a pause of an hour, with 60 s left; of 6 runs, 1 waits with a folder and 1 without: 320 s of work for two at once.
 #[test]
 fn the_time_left_is_that_of_as_many_runs_at_once_as_now() {
     let mut rows = [
         row("done", RowState::Finished, 100, 100.0),
         row("half", RowState::Running, 50, 60.0),
-        row("quarter", RowState::Running, 25, 20.0),
+        Row { idle: Some(3600.0), ..row("quarter", RowState::Running, 25, 3620.0) },
         row("next", RowState::Waiting, 0, 0.0),
         row("bad", RowState::Failed, 10, 10.0),
     ];
@@ -117,6 +117,9 @@ fn the_time_left_is_that_of_as_many_runs_at_once_as_now() {
             left: Some(160.0)
         }
     );
+    (rows[0].idle, rows[1].idle) = (None, None);
+    let left = super::progress(rows.iter(), Some(6)).left;
+    assert_eq!(left, Some(130.0), "by the one whose whole log was read");
     rows[1].state = RowState::Stopped;
     rows[2].state = RowState::Stopped;
     assert_eq!(super::progress(rows.iter(), Some(6)).left, None, "no run is running");

@@ -61,6 +61,28 @@ fn the_grid_has_as_many_cells_as_fit() {
     assert!(layout(&session).grid.cells.is_empty());
 }
 
+/// Whatever a cell's width, the unit and the zoom, and how many steps there are.
+#[test]
+fn every_x_axis_has_two_labels() {
+    for steps in [3, 130, 1234] {
+        let mut session = Session::of_run(steps);
+        session.press("g");
+        for keys in ["", "+", "+++<", "rx", "+", "rx", "+"] {
+            session.press(keys);
+            for (width, height) in SIZES {
+                let screen = resized(&mut session, width, height);
+                let parts = screen.split(['│', '┃']);
+                let named = ["step ", "epoch ", "time "];
+                let axes = parts.filter(|part| named.iter().any(|n| part.trim().starts_with(n)));
+                for axis in axes {
+                    let labels = axis.split("  ").filter(|label| !label.trim().is_empty());
+                    assert!(labels.count() >= 3, "{width}x{height} {keys}:\n{screen}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn keys_move_between_cells_and_pages() {
     let mut session = many(20);

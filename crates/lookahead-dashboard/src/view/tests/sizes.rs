@@ -1,6 +1,12 @@
 //! Each state of a run on screens of five sizes, and every small size.
 
+use lookahead_run::command::Command;
+use lookahead_run::event::{RollBackCause, RolledBack, RunInfo};
+
 use super::*;
+use crate::fixture::Session;
+use crate::message::Effect;
+use crate::run::connection::Control;
 
 /// Columns and rows.
 const SIZES: [(u16, u16); 5] = [(200, 60), (120, 36), (80, 24), (40, 12), (20, 6)];
@@ -40,6 +46,55 @@ fn finished() -> Model {
         ],
     );
     model
+}
+
+/// The lines of a screen as one text.
+fn text(screen: &str) -> String {
+    screen.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// One that has ended or has no slow weights is not asked about, and one that can be watched only neither.
+#[test]
+fn what_a_roll_back_did_or_why_there_is_none_is_said_at_each_size() {
+    let mut alone = Session(fixture::model(true));
+    alone.event(0.0, 0, Event::RunStarted(RunInfo { lookahead: None, ..fixture::info() }));
+    let mut view_only = Session::of_run(100);
+    view_only.run_mut().connection.control = Control::ViewOnly;
+    let mut done = Session::of_run(100);
+    assert_eq!(done.press("R"), []);
+    done.dialogs.question.as_mut().unwrap().seen = true;
+    assert_eq!(done.press("y"), [Effect::Send(0, Command::RollBack)]);
+    assert_shows(&shown(&done, 40, 12), &["rolling back…"]);
+    let rolled_back = |cause| {
+        let message = "As requested.".to_owned();
+        Event::RolledBack(RolledBack { cause, message, count: 0, lr_scale: 1.0 })
+    };
+    done.event(11.0, 101, rolled_back(RollBackCause::Spike));
+    assert!(done.dialogs.notice.is_none());
+    done.event(11.0, 101, rolled_back(RollBackCause::Requested));
+    let said = done.dialogs.notice.clone();
+    // Another one was not requested here.
+    done.event(12.0, 102, rolled_back(RollBackCause::Requested));
+    for (mut session, keys, sentence) in [
+        (Session(finished()), "R", "The run has ended, so it accepts no commands."),
+        (alone, "R", "The run trains without Lookahead: it has no slow weights to roll back to."),
+        (
+            view_only,
+            "R",
+            "View only: the run has no control socket here, so it accepts no commands.",
+        ),
+        (done, "", "The fast weights went back to the slow ones."),
+    ] {
+        if keys.is_empty() {
+            assert_eq!(session.dialogs.notice, said);
+        }
+        assert_eq!(session.press(keys), []);
+        assert!(session.dialogs.question.is_none(), "{sentence}");
+        for (width, height) in SIZES {
+            let screen = shown(&session, width, height);
+            assert!(text(&screen).contains(sentence), "{sentence}\n{screen}");
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Letters are texts of fixed width, so that columns line up in every font. Braille dots, lines of boxes and
 //! blocks are drawn as shapes, because few fonts have all of them and join them without seams.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use ratatui::buffer::{Buffer, Cell};
@@ -66,11 +66,12 @@ pub(crate) fn screen_svg(buffer: &Buffer, palette: Palette, title: &str) -> Stri
 /// The shapes and texts of a screen.
 #[derive(Default)]
 struct Screen {
-    grounds: String,
-    /// Areas, lines and braille dots as paths by their colors.
+    /// Backgrounds, areas and lines as paths by their colors.
+    grounds: BTreeMap<Rgb, String>,
     areas: BTreeMap<Rgb, String>,
     lines: BTreeMap<Rgb, String>,
-    dots: BTreeMap<Rgb, String>,
+    /// Rows and columns of braille dots.
+    dots: BTreeMap<Rgb, BTreeSet<(usize, usize)>>,
     texts: Vec<Text>,
 }
 
@@ -97,11 +98,8 @@ impl Screen {
             let count = if wide > 1 { wide } else { equal };
             if ground != palette.ground {
                 let (left, top, width) = (x * WIDTH, y * HEIGHT, count * WIDTH);
-                self.grounds += &format!(
-                    "<rect x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{HEIGHT}\" fill=\"{}\" \
-                     shape-rendering=\"crispEdges\"/>\n",
-                    hex(ground)
-                );
+                let path = self.grounds.entry(ground).or_default();
+                let _ = write!(path, "M{left} {top}h{width}v{HEIGHT}h-{width}z");
             }
             let symbol = cell.symbol().chars().next().unwrap_or(' ');
             if !self.shape(symbol, (x, y), count, (color, ground)) {
@@ -160,11 +158,11 @@ impl Screen {
                 // The dots of the left column, then of the right one; the lowest two are last.
                 const DOTS: [(usize, usize); 8] =
                     [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3)];
-                let path = self.dots.entry(color).or_default();
+                let dots = self.dots.entry(color).or_default();
                 for column in at.0..at.0 + count {
                     for (bit, (right, below)) in DOTS.into_iter().enumerate() {
                         if (u32::from(symbol) - 0x2800) >> bit & 1 == 1 {
-                            let _ = write!(path, "M{} {}h0", 2 * column + right, 4 * at.1 + below);
+                            dots.insert((4 * at.1 + below, 2 * column + right));
                         }
                     }
                 }
@@ -225,8 +223,7 @@ impl Screen {
     }
 
     fn write(&self, svg: &mut String) {
-        svg.push_str(&self.grounds);
-        for (color, path) in &self.areas {
+        for (color, path) in self.grounds.iter().chain(&self.areas) {
             let color = hex(*color);
             *svg +=
                 &format!("<path fill=\"{color}\" shape-rendering=\"crispEdges\" d=\"{path}\"/>\n");
@@ -238,11 +235,12 @@ impl Screen {
             );
         }
         // In units of dots, whose centres are half a unit from the edge of the cell.
-        for (color, path) in &self.dots {
+        for (color, dots) in &self.dots {
             *svg += &format!(
                 "<path transform=\"scale(4.5) translate(.5 .5)\" stroke=\"{}\" stroke-width=\".62\" \
-                 stroke-linecap=\"round\" d=\"{path}\"/>\n",
-                hex(*color)
+                 stroke-linecap=\"round\" stroke-dasharray=\"0 1\" d=\"{}\"/>\n",
+                hex(*color),
+                path_of_dots(dots.clone())
             );
         }
         for Text { x, y, cells, color, bold, alone, text } in &self.texts {
@@ -260,6 +258,23 @@ impl Screen {
             );
         }
     }
+}
+
+/// Dots in rows and columns as lines with a dot at each unit, the longer of the two that begin at a dot.
+fn path_of_dots(mut dots: BTreeSet<(usize, usize)>) -> String {
+    let mut path = String::new();
+    while let Some((y, x)) = dots.pop_first() {
+        let across = (x + 1..).take_while(|x| dots.contains(&(y, *x))).count();
+        let down = (y + 1..).take_while(|y| dots.contains(&(*y, x))).count();
+        let (arm, more) = if across >= down { ('h', across) } else { ('v', down) };
+        for step in 1..=more {
+            dots.remove(&if arm == 'h' { (y, x + step) } else { (y + step, x) });
+        }
+        // A little more than up to the last dot, so that it is drawn.
+        let length = if more == 0 { ".1".to_owned() } else { format!("{more}.1") };
+        let _ = write!(path, "M{x} {y}{arm}{length}");
+    }
+    path
 }
 
 /// The colors of a cell's text and background.
@@ -355,6 +370,6 @@ mod tests {
             .collect();
         assert_eq!(paths[0], "M162 0h18v18h-18z");
         assert_eq!(paths[1], "M117 9h18M139.5 9h-4.5M139.5 9v-9M139.5 9v9");
-        assert!(paths[2].starts_with("M32 0h0M34 0h0M34 1h0"), "{}", paths[2]);
+        assert_eq!(paths[2], "M32 0h.1M34 0v3.1M35 0v3.1");
     }
 }

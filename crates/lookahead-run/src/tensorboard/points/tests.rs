@@ -3,7 +3,7 @@ use serde_json::json;
 use super::super::message::Value;
 use super::Points;
 use crate::event::{
-    Changed, Evaluation, Event, Gpu, Rank, Ranks, Split, Sync, System, Timing, Weights,
+    Changed, Evaluation, Event, Gpu, Layers, Rank, Ranks, Split, Sync, System, Timing, Weights,
 };
 use crate::testing::{info, resumed};
 
@@ -33,6 +33,24 @@ fn an_evaluation_has_its_loss_and_every_metric() {
     assert_eq!(scalars(Event::Evaluation(evaluation.clone())), named(&expected[..1]));
     evaluation.accuracy = 0.75;
     assert_eq!(scalars(Event::Evaluation(evaluation)), named(&expected[..2]));
+}
+
+#[test]
+fn each_layer_has_its_norms() {
+    let names = ["conv1", "head.fc"].map(str::to_owned).into();
+    let layers = Layers {
+        sync: 3,
+        names,
+        distance: vec![0.5, 1.5],
+        gradient_norm: vec![2.0, f64::INFINITY],
+    };
+    let expected = [
+        ("layers/distance/conv1", 0.5),
+        ("layers/distance/head.fc", 1.5),
+        ("layers/gradient_norm/conv1", 2.0),
+        ("layers/gradient_norm/head.fc", f64::INFINITY),
+    ];
+    assert_eq!(scalars(Event::Layers(layers)), named(&expected));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use anyhow::Context;
-use lookahead_run::event::{Evaluation, Event, Probe, Record, Scalars, Step, Sync};
+use lookahead_run::event::{Evaluation, Event, Layers, Probe, Record, Scalars, Step, Sync};
 use lookahead_run::log;
 
 use super::runs::{Named, refuse_run_folder};
@@ -20,9 +20,10 @@ use crate::usage::UsageError;
 const STEPS: &str = "steps.csv";
 const SYNCS: &str = "syncs.csv";
 const PROBES: &str = "probes.csv";
+const LAYERS: &str = "layers.csv";
 const EVALUATIONS: &str = "evaluations.csv";
 const SCALARS: &str = "scalars.csv";
-const ALL: [&str; 5] = [STEPS, SYNCS, PROBES, EVALUATIONS, SCALARS];
+const ALL: [&str; 6] = [STEPS, SYNCS, PROBES, LAYERS, EVALUATIONS, SCALARS];
 
 /// Writes the tables into `folder`, which is made if it is missing.
 ///
@@ -68,6 +69,7 @@ struct Tables {
     steps: (Csv, u64),
     syncs: (Csv, u64),
     probes: (Csv, u64),
+    layers: (Csv, u64),
     evaluations: Csv,
     scalars: (Csv, u64),
     /// Held until all metrics are known.
@@ -89,6 +91,7 @@ impl Tables {
             steps: with_header(STEPS, &steps)?,
             syncs: with_header(SYNCS, &["sync", "alpha", "distance", "gradient_norm", "last"])?,
             probes: with_header(PROBES, &["sync", "fast_loss", "slow_loss", "seconds"])?,
+            layers: with_header(LAYERS, &["sync", "layer", "distance", "gradient_norm"])?,
             evaluations: create(EVALUATIONS)?,
             scalars: with_header(SCALARS, &["name", "value"])?,
             found: Vec::new(),
@@ -116,6 +119,16 @@ impl Tables {
                 self.found.push((run.to_owned(), *step, *time, evaluation.clone()));
                 return Ok(());
             }
+            Event::Layers(Layers { sync, names, distance, gradient_norm }) => {
+                let (table, count) = &mut self.layers;
+                for ((name, distance), norm) in names.iter().zip(distance).zip(gradient_norm) {
+                    let first = [run.to_owned(), step.to_string(), number(*time)];
+                    *count += 1;
+                    let cells = [sync.to_string(), name.clone(), number(*distance), number(*norm)];
+                    table.write_record(first.into_iter().chain(cells))?;
+                }
+                return Ok(());
+            }
             Event::Scalars(Scalars { values }) => {
                 let (table, count) = &mut self.scalars;
                 *count += values.len() as u64;
@@ -135,7 +148,7 @@ impl Tables {
 
     /// Writes the evaluations, with a column for each metric that one of them has, and returns the number of rows of
     /// each table.
-    fn finish(mut self) -> anyhow::Result<[(&'static str, u64); 5]> {
+    fn finish(mut self) -> anyhow::Result<[(&'static str, u64); 6]> {
         let of = |evaluation: &Evaluation| -> Vec<String> {
             let accuracy = evaluation.value("accuracy").map(|_| "accuracy".to_owned());
             evaluation.metrics.keys().cloned().chain(accuracy).collect()
@@ -157,10 +170,12 @@ impl Tables {
             (STEPS, self.steps.1),
             (SYNCS, self.syncs.1),
             (PROBES, self.probes.1),
+            (LAYERS, self.layers.1),
             (EVALUATIONS, self.found.len() as u64),
             (SCALARS, self.scalars.1),
         ];
-        let tables = [self.steps.0, self.syncs.0, self.probes.0, self.evaluations, self.scalars.0];
+        let tables = [self.steps.0, self.syncs.0, self.probes.0, self.layers.0];
+        let tables = tables.into_iter().chain([self.evaluations, self.scalars.0]);
         for table in tables {
             let file = table.into_inner().map_err(csv::IntoInnerError::into_error)?;
             file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
