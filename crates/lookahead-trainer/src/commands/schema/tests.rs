@@ -134,7 +134,6 @@ fn a_key_of_the_presets_optimizer_needs_no_kind() {
     let validator = validator(&of_config(registry.kinds()));
     for (text, is_good) in [
         ("[optimizer]\nbeta1 = 0.9\n[lookahead]\npreset = \"ranger\"\n", true),
-        ("[optimizer]\nmomentum = 0.9\n[lookahead]\npreset = \"ranger\"\n", false),
         ("[optimizer]\nbeta1 = 0.9\n[lookahead]\npreset = \"snoo\"\n", false),
         ("[optimizer]\nbeta1 = 0.9\n", false),
         ("lookahead = false\n[optimizer]\nbeta1 = 0.9\n", false),
