@@ -59,6 +59,8 @@ def to_lookahead(model, optimizer, weights, state):
     first = inner.param_groups[0]
     if is_timm:
         k, alpha = first["lookahead_k"], first["lookahead_alpha"]
+        if any(group["lookahead_k"] != k for group in inner.param_groups):
+            raise ValueError("The parameter groups have different `lookahead_k`. Use one k for all of them.")
         phase = first["lookahead_step"] % k
         if not any("lookahead_slow_buff" in kept for kept in inner.state.values()):
             raise ValueError(f"timm has no slow weights before its first sync. Save after step {k}.")
@@ -85,6 +87,8 @@ def to_lookahead(model, optimizer, weights, state):
         at = number if number < len(inner.param_groups) else "later"
         numbers[f"inner/{kind}/learning_rate/{at}"] = group["lr"]
         numbers[f"inner/{kind}/weight_decay/{at}"] = group["weight_decay"]
+        if at != "later" and group.get("lookahead_alpha", alpha) != alpha:
+            numbers[f"alpha/{at}"] = group["lookahead_alpha"]
         if kind in WITH_MOMENTUM:
             numbers[f"inner/{kind}/momentum/{at}"] = group["betas"][0] if "betas" in group else group["momentum"]
     steps = max([first["lookahead_step"] if is_timm else phase, *integers.values()])
@@ -117,13 +121,27 @@ def read(state, weights):
     return load_file(weights), load_file(state), entry["integers"], numbers
 
 
+def with_groups_in_one(kind, entries):
+    """Entries of an optimizer with `[[optimizer.group]]` under the keys that they have without."""
+    own, one = f"inner/rest/{kind}/", f"inner/{kind}/"
+    return {one + key.removeprefix(own) if key.startswith(own) else key: value for key, value in entries.items()}
+
+
 @torch.no_grad()
 def from_lookahead(model, optimizer, state, weights=None):
     """Loads a checkpoint's folder `state`, or the files of a state and of θ, into a model and its new optimizer."""
     is_timm, inner, kind, parameters = parts(model, optimizer)
-    fast, tensors, integers, numbers = read(state, weights)
-    if "phase" not in integers or f"inner/{kind}/learning_rate/0" not in numbers:
-        raise ValueError(f"{state} has no state of Lookahead around {kind}.")
+    fast, *rest = read(state, weights)
+    tensors, integers, numbers = (with_groups_in_one(kind, entries) for entries in rest)
+    found = {key.split("/learning_rate/")[0] for key in numbers if "/learning_rate/" in key}
+    if "phase" not in integers or found != {f"inner/{kind}"}:
+        found = ", ".join(sorted(name.removeprefix("inner/") for name in found))
+        raise ValueError(f"{state} has no state of Lookahead around {kind} alone: its optimizer is {found}.")
+    scheduled = {key.removesuffix("/kind") for key in integers if key in ("alpha_schedule/kind", "k_schedule/kind")}
+    if not is_timm and any(key.startswith("alpha/") for key in numbers):
+        scheduled.add("an α for each parameter group")
+    if scheduled:
+        raise ValueError(f"{state} has {', '.join(sorted(scheduled))}, which this Lookahead of PyTorch lacks.")
     pulls = kind == "sgd" and not is_timm and optimizer.pullback_momentum == "pullback"
     heads = {"slow": "slow/", "slow_moment": "slow_moment/momentum_buffer/"} if pulls else {"slow": "slow/"}
     unknown = {key.split("/")[0] for key in tensors} - {"inner", *heads}
@@ -132,16 +150,20 @@ def from_lookahead(model, optimizer, state, weights=None):
     lacking = [head + name for head in heads.values() for _, name, _ in parameters if head + name not in tensors]
     if lacking:
         raise ValueError(f"{state} lacks {', '.join(lacking)}, which this Lookahead of PyTorch has.")
-    if f"inner/{kind}/learning_rate/{len(inner.param_groups) - 1}" not in numbers:
-        raise ValueError(f"{state} has fewer parameter groups than the optimizer, which has {len(inner.param_groups)}.")
-    k, alpha, phase = integers["k"], numbers["alpha"], integers["phase"]
+    groups = inner.param_groups
+    there = sum(key.startswith(f"inner/{kind}/learning_rate/") and not key.endswith("/later") for key in numbers)
+    if there != len(groups):
+        raise ValueError(f"{state} has parameter groups 0 to {there - 1}. Build the optimizer with {there}, not {len(groups)}.")
+    k, phase = integers["k"], integers["phase"]
+    alphas = [numbers.get(f"alpha/{number}", numbers["alpha"]) for number in range(there)]
     missing, unexpected = model.load_state_dict(fast, strict=False)
     if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
         raise ValueError(f"The model lacks {unexpected}, and {state} lacks {missing}.")
     for group, name, parameter in parameters:
         slow = tensors[f"slow/{name}"].to(parameter)
         if phase == k:  # It was saved between a cycle's last step and its sync.
-            parameter.copy_(slow.lerp_(parameter, alpha))
+            number = next(number for number, own in enumerate(groups) if own is group)
+            parameter.copy_(slow.lerp_(parameter, alphas[number]))
         kept = inner.state[parameter]
         for slot in SLOTS[kind]:
             sign, own = (-1, "previous_gradient") if slot == "neg_pre_grad" else (1, slot)
@@ -162,15 +184,15 @@ def from_lookahead(model, optimizer, state, weights=None):
             if pulls:
                 slow = tensors[f"slow_moment/momentum_buffer/{name}"].to(parameter)
                 optimizer.state[parameter]["slow_momentum"] = slow
-    for number, group in enumerate(inner.param_groups):
+    for number, group in enumerate(groups):
         group["lr"] = numbers[f"inner/{kind}/learning_rate/{number}"]
         group["weight_decay"] = numbers[f"inner/{kind}/weight_decay/{number}"]
         if kind in WITH_MOMENTUM:
             momentum = numbers[f"inner/{kind}/momentum/{number}"]
             group |= {"betas": (momentum, *group["betas"][1:])} if "betas" in group else {"momentum": momentum}
         if is_timm:
-            group |= {"lookahead_k": k, "lookahead_alpha": alpha, "lookahead_step": integers["syncs"] * k + phase}
+            group |= {"lookahead_k": k, "lookahead_alpha": alphas[number], "lookahead_step": integers["syncs"] * k + phase}
         else:
             group["counter"] = phase % k
     if not is_timm:
-        optimizer.k, optimizer.alpha = k, alpha
+        optimizer.k, optimizer.alpha = k, alphas[0]

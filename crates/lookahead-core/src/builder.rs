@@ -82,7 +82,7 @@ impl<Source> Builder<Source> {
     }
 
     /// Sets whether α may exceed 1, up to 100, without outer momentum too: φ ← φ + α (θ − φ) then moves φ beyond θ. That
-    /// can make up for a learning rate that is too small (Khaled et al., 2025), and makes noise larger. Moments that are
+    /// can make up for a learning rate that is too small (Khaled et al., 2025), and amplifies noise. Moments that are
     /// pulled back are interpolated with at most 1, so that second moments stay positive.
     ///
     /// ```

@@ -72,7 +72,7 @@
 //! [`InnerOptimizer`]: a Lookahead, to nest them, or your own optimizer, for which a [`StepRule`] of some 20 lines is
 //! enough; those in [`optimizers`] are such rules, with kernels of their own. [`Lookahead::wrap`] takes a
 //! [`tch::nn::Optimizer`] that is already built; it can't give its state. The repository's `docs/optimizers.md` has
-//! the formula, state, defaults and source of each, and when to take it.
+//! the formula, state, defaults and source of each, and when to use it.
 //!
 //! ```
 //! use lookahead_core::{InnerOptimizer, Lookahead, fused};

@@ -9,13 +9,14 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use lookahead_run::checkpoint;
 use lookahead_run::words::sentences;
+use lookahead_run::{CheckpointStore, checkpoint};
 use tch::{Kind, Tensor, nn};
 
 use rename::{Named, renamed, suggested};
 
-use crate::hints::quoted;
+use crate::checkpointing::MODEL;
+use crate::hints::{quoted, resume};
 use crate::nearest::nearest;
 use crate::optimizers::Optimizer;
 use crate::tensor_file::TensorFile;
@@ -103,6 +104,9 @@ impl InitialWeights {
     /// A usage error with all names that are missing, left over or of another shape or type; for a part, if nothing fits;
     /// for a rename that fits no name. The variables are unchanged then.
     pub fn load(&self, vs: &nn::VarStore) -> anyhow::Result<Loaded> {
+        if self.path.is_dir() {
+            return Err(self.folder_as_weights().into());
+        }
         let mut file = TensorFile::open(&self.path)
             .map_err(|error| UsageError::new(sentences(error.as_ref())))?;
         if file.entry(STATE).is_some() {
@@ -215,6 +219,29 @@ impl InitialWeights {
         let fitting: Vec<String> = fit.taken.keys().map(|name| format!("{prefix}{name}")).collect();
         fit.hints = hints(&missing, &left_over, &fitting);
         Ok(fit)
+    }
+
+    /// For a folder, which may be a run's or a checkpoint's.
+    fn folder_as_weights(&self) -> UsageError {
+        let path = self.path.display();
+        let is_there = |folder: &Path| Some(folder.join(MODEL)).filter(|file| file.is_file());
+        let checkpoints = CheckpointStore::new(&self.path).list().unwrap_or_default();
+        let newest = checkpoints.iter().rev().find_map(|checkpoint| is_there(&checkpoint.path));
+        UsageError::new(match (is_there(&self.path), newest) {
+            (Some(file), _) => format!(
+                "{path} is a checkpoint's folder. Use `--init-from {}` for its weights.",
+                quoted(&file)
+            ),
+            (None, Some(file)) => format!(
+                "{path} is a run's folder. Use `--init-from {}` for the weights of its newest checkpoint, or `{}` to continue \
+                 the run.",
+                quoted(&file),
+                resume(&self.path)
+            ),
+            _ => format!(
+                "{path} is a folder without a checkpoint. Use a safetensors file, for example a checkpoint's {MODEL}."
+            ),
+        })
     }
 
     /// For a file of weights that is an optimizer's state.

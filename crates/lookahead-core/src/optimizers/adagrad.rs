@@ -14,7 +14,7 @@ use crate::{ParameterStep, Result, StepRule};
 /// θ ← θ − γ/(1 + (t − 1) η) · g/(√s + ε)
 /// ```
 ///
-/// The slot `sum` is s. It is no mean: pulling it back interpolates sums of different lengths, and it gives no curvature for
+/// The slot `sum` is s. It is a sum, not a mean: pulling it back interpolates sums of different lengths, and it gives no curvature for
 /// [`adaptive_alpha`](crate::Builder::adaptive_alpha).
 ///
 /// J. Duchi, E. Hazan, Y. Singer, *Adaptive Subgradient Methods for Online Learning and Stochastic Optimization*, JMLR 12, 2011;

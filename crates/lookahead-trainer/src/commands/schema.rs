@@ -40,14 +40,17 @@ pub fn of_config(kinds: &Kinds) -> String {
     let sections = keys::sections(kinds);
     let properties =
         sections.iter().map(|section| (section.name.to_owned(), sections::section(kinds, section)));
-    document(
-        "config",
-        json!({
-            "type": "object",
-            "additionalProperties": false,
-            "properties": properties.collect::<serde_json::Map<_, _>>(),
-        }),
-    )
+    let mut config = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": properties.collect::<serde_json::Map<_, _>>(),
+    });
+    if let (Some(config), Value::Object(rule)) =
+        (config.as_object_mut(), sections::kind_or_preset(&sections))
+    {
+        config.extend(rule);
+    }
+    document("config", config)
 }
 
 /// The JSON Schema of a sweep, as text.

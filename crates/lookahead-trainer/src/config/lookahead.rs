@@ -122,7 +122,8 @@ pub(super) const KEYS: &[Key] = &[
         "how `alpha` changes from its value. To another value `to` in `steps` steps, by default the whole run: \
          `{ kind = \"linear\", to = 1.0 }`, `{ kind = \"cosine\", to = 0.2, steps = 5000 }` or \
          `{ kind = \"power\", to = 0.226, power = 3 }`, by the power of the part done. Or multiplied every N steps: \
-         `{ kind = \"steps\", factor = 0.5, every = 1000 }`. `ctl set lookahead.alpha` ends it",
+         `{ kind = \"steps\", factor = 0.5, every = 1000 }`. `ctl set lookahead.alpha` ends it for all \
+         parameters: a group with its own `alpha` has that one again",
     )
     .allowed("linear, cosine, power or steps")
     .default("constant")
@@ -150,6 +151,9 @@ pub(super) fn read<'de, D: Deserializer<'de>>(
     }
     table.try_into().map(Some).map_err(D::Error::custom)
 }
+
+/// The preset that sets keys of `[optimizer]`.
+pub(crate) const PRESET_WITH_OPTIMIZER: &str = "ranger";
 
 /// What a preset sets, as a config.
 pub(crate) fn config_of_preset(name: &str) -> Table {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use lookahead_core::{InnerOptimizer, Lookahead, State};
+use lookahead_run::event::Event;
 use lookahead_trainer::config::Config;
 use lookahead_trainer::registry::Registry;
 use lookahead_trainer::tensor_file::{entries, read, write_new};
@@ -90,6 +91,14 @@ const KINDS: &[Kind] = &[
         ..kind("reset", "kind = 'sgd'\nmomentum = 0.9", "lambda p: torch.optim.SGD(p, 0.1, 0.9)")
     },
 ];
+
+/// Without weight decay on biases, the usual set-up. In the program it is a composite, whose keys differ.
+const GROUPS: Kind = kind(
+    "groups",
+    "kind = 'adamw'\nlr = 0.01\nweight_decay = 0.1\n[[optimizer.group]]\ndims = 1\nweight_decay = 0.0",
+    "lambda p: (lambda p: torch.optim.AdamW([{'params': [x for x in p if x.ndim > 1]}, {'params': [x for x in p if x.ndim \
+     == 1], 'weight_decay': 0.0}], 0.01, weight_decay=0.1))(list(p))",
+);
 
 impl Kind {
     /// The cases with each peer, on batches before and after the move.
@@ -276,7 +285,8 @@ fn a_training_of_pytorch_continues_in_the_program_and_back() {
     let sandbox = Sandbox::new(&plain());
     let path = sandbox.path();
     write_batches(&plain(), 0, 32, &path.join("batches.safetensors"));
-    let kinds = || KINDS.iter().filter(|kind| ["sgd", "amsgrad", "pulled"].contains(&kind.name));
+    let some = ["sgd", "amsgrad", "pulled"];
+    let kinds = || KINDS.iter().filter(|kind| some.contains(&kind.name)).chain([&GROUPS]);
     // The run continues on its own first batches.
     let cases: Vec<_> =
         kinds().flat_map(|kind| kind.cases(20..32, 0..20, &[], "float32")).collect();
@@ -382,6 +392,89 @@ fn a_state_that_does_not_fit_the_run_is_refused_with_the_remedy() {
     let alone = sandbox.lookahead(&train("refused", &swapped[..2]));
     failed(&alone, 2, &["state.safetensors is an optimizer's state", "`--init-optimizer`"]);
     assert!(!sandbox.run_folder("refused").exists());
+}
+
+#[test]
+fn a_state_with_other_groups_is_refused_with_the_remedy() {
+    let sandbox = Sandbox::new(&GROUPS.config());
+    let path = sandbox.path();
+    let mut ours = Ours::new(&GROUPS, tch::Kind::Float, false);
+    ours.vs.save(path.join("weights.safetensors")).unwrap();
+    ours.optimizer.state().unwrap().save(path.join("state.safetensors")).unwrap();
+    let init = ["--init-from", "weights.safetensors", "--init-optimizer", "state.safetensors"];
+    for (set, words) in [
+        (
+            "optimizer.group=[]",
+            &[
+                "has 2 parameter groups, and the run has 1 parameter group",
+                "each other group needs one",
+            ][..],
+        ),
+        (
+            "optimizer.group=[{dims = 1, weight_decay = 0.2}]",
+            &["`weight_decay` of group 1 was 0, and is 0.2", "`[[optimizer.group]]`"],
+        ),
+        (
+            "optimizer.group=[{dims = 1, weight_decay = 0.0, alpha = 0.8}]",
+            &["`alpha` of group 1 was 0.6, and is 0.8"],
+        ),
+        (
+            "optimizer.group=[{dims = 1, kind = 'adamw', weight_decay = 0.0}]",
+            &["is of inner/rest/adamw, and the run has inner/group1/adamw and inner/rest/adamw"],
+        ),
+    ] {
+        let more = [&init[..], &sets(&[set])].concat();
+        failed(&sandbox.lookahead(&train("refused", &more)), 2, words);
+    }
+    assert!(!sandbox.run_folder("refused").exists());
+}
+
+/// A schedule without `steps` takes those of the run, which are known only after the optimizer is built.
+#[test]
+fn a_schedule_of_k_begins_with_the_k_of_the_state() {
+    let kind = &KINDS[1];
+    let sandbox = Sandbox::new(&kind.config());
+    let path = sandbox.path();
+    let mut ours = Ours::new(kind, tch::Kind::Float, false);
+    ours.vs.save(path.join("weights.safetensors")).unwrap();
+    ours.optimizer.state().unwrap().save(path.join("state.safetensors")).unwrap();
+    let init = ["--init-from", "weights.safetensors", "--init-optimizer", "state.safetensors"];
+    let run = |more: &[&str]| [&init[..], &sets(more)].concat();
+    let other = ["lookahead.k=8", "lookahead.k_schedule={kind = \"linear\", to = 5}"];
+    let refused = sandbox.lookahead(&train("refused", &run(&other)));
+    failed(&refused, 2, &["`lookahead.k` was 5, and is 8. Use `--set lookahead.k=5`."]);
+
+    let growing = "lookahead.k_schedule={kind = \"linear\", to = 10}";
+    sandbox.train("growing", &run(&[growing, "train.max_steps=20"]));
+    let syncs = sandbox.records("growing").into_iter().filter_map(|record| match record.event {
+        Event::Sync(_) => Some(record.step),
+        _ => None,
+    });
+    // 5 + 5 · 5/20 = 6.25, and 5 + 5 · 11/20 = 7.75.
+    assert_eq!(syncs.take(3).collect::<Vec<_>>(), [5, 11, 19]);
+}
+
+#[test]
+fn a_folder_or_a_checkpoints_file_is_refused_with_the_file_to_use() {
+    let sandbox = Sandbox::new(&KINDS[1].config());
+    sandbox.train("run", &sets(&["train.max_steps=4"]));
+    let checkpoint = "runs/run/step-00000004";
+    let from = |arguments: &[&str]| sandbox.lookahead(&train("refused", arguments));
+    let remedy = format!("Use `--init-from {checkpoint}/model.safetensors`");
+    let resume = "resume runs/run` to continue the run";
+    failed(&from(&["--init-from", "runs/run"]), 2, &["a run's folder", &remedy, resume]);
+    failed(&from(&["--init-from", checkpoint]), 2, &["a checkpoint's folder", &remedy]);
+    failed(&from(&["--init-from", "runs"]), 2, &["runs is a folder without a checkpoint"]);
+    let weights = format!("{checkpoint}/model.safetensors");
+    for (state, words) in [
+        (format!("{checkpoint}/training.safetensors"), "belongs to a checkpoint. "),
+        (checkpoint.to_owned(), "step-00000004 is a folder. "),
+    ] {
+        let both = ["--init-from", &weights, "--init-optimizer", &state];
+        failed(&from(&both), 2, &[words, "docs/lookahead_state.py", "resume` to continue a run"]);
+    }
+    let swapped = ["--init-from", &weights, "--init-optimizer", &weights];
+    failed(&from(&swapped), 2, &["without an optimizer's state. Give weights to `--init-from`"]);
 }
 
 #[test]

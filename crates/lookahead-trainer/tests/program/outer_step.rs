@@ -178,13 +178,15 @@ fn a_value_that_is_set_ends_its_schedule() {
     let sandbox = Sandbox::new(SMALL);
     let options = sets(&[
         "lookahead.alpha_schedule={ kind = \"linear\", to = 1.0 }",
+        "optimizer.group=[{ dims = 1, alpha = 0.3 }]",
         "train.max_steps=10000000",
         "checkpoint.every_steps=0",
     ]);
     let mut child = sandbox.start("run", &[&["--quiet"][..], &options].concat());
     sandbox.wait_for("run", &mut child, |record| record.step > 3);
     succeeded(sandbox.lookahead(&["ctl", "runs/run", "set", "lookahead.alpha=0.9"]));
-    let has_ended = |record: &Record| matches!(&record.event, Event::Note(note) if note.message.contains("has ended"));
+    let words = "has ended: the value that was set stays. Groups with an `alpha` of their own have that one again.";
+    let has_ended = |record: &Record| matches!(&record.event, Event::Note(note) if note.message.contains(words));
     sandbox.wait_for("run", &mut child, has_ended);
     let at = sandbox.records("run").pop().unwrap().step;
     sandbox.wait_for("run", &mut child, |record| record.step > at + 10);

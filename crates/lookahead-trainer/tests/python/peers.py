@@ -14,6 +14,7 @@ import pathlib
 import sys
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[4] / "docs"))
@@ -55,6 +56,17 @@ def train(model, optimizer, indices):
         optimizer.step()
 
 
+def changed(state, integers, numbers):
+    """The file of a state with other entries."""
+    with safe_open(state, "pt") as file:
+        entry = json.loads(file.metadata()["lookahead_state"])
+    entry["integers"] |= integers
+    entry["numbers"] |= numbers
+    other = state.with_name("changed.safetensors")
+    save_file(load_file(state), other, {"lookahead_state": json.dumps(entry)})
+    return other
+
+
 def refused(work):
     try:
         work()
@@ -73,6 +85,9 @@ if what == "refuse":
     small = torch.nn.Sequential(torch.nn.Linear(2, 2))
     other = lookahead(case, small)
     weights, state = folder / "weights.safetensors", folder / "state.safetensors"
+    schedule = {"alpha_schedule/kind": 1, "alpha_schedule/steps": 20}, {"alpha_schedule/value": "1.0"}
+    of_group = {"inner/sgd/learning_rate/1": "0.1", "inner/sgd/weight_decay/1": "0.0", "inner/sgd/momentum/1": "0.9"}
+    adam = lookahead(case | {"python": "lambda p: torch.optim.AdamW(p, 0.1)"}, model)
     for work in (
         lambda: to_lookahead(model, inner, weights, state),
         lambda: to_lookahead(model.parameters(), optimizer, weights, state),
@@ -82,6 +97,11 @@ if what == "refuse":
         lambda: from_lookahead(small, other, state, weights),
         lambda: from_lookahead(model, groups, state, weights),
         lambda: from_lookahead(model, pulled, state, weights),
+        lambda: from_lookahead(model, optimizer, changed(state, *schedule), weights),
+        lambda: from_lookahead(model, optimizer, changed(state, {"k_schedule/kind": 1}, {}), weights),
+        lambda: from_lookahead(model, groups, changed(state, {}, of_group | {"alpha/1": "0.8"}), weights),
+        lambda: from_lookahead(model, optimizer, changed(state, {}, of_group), weights),
+        lambda: from_lookahead(model, adam, state, weights),
     ):
         print(refused(work).replace(str(folder), "FOLDER"))
     sys.exit()

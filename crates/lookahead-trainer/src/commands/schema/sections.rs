@@ -6,6 +6,8 @@ use super::value::{allowed, documented};
 use crate::config::key::REQUIRED;
 use crate::config::keys::{self, KeyEntry, SectionKeys};
 use crate::config::kinds::Kinds;
+use crate::config::lookahead::{PRESET_WITH_OPTIMIZER, config_of_preset};
+use crate::config::optimizer::OptimizerConfig;
 use crate::config::{data, model};
 
 /// A section. A key of some kinds depends on `kind`, so that a fault names the key.
@@ -16,6 +18,32 @@ pub(super) fn section(kinds: &Kinds, section: &SectionKeys) -> Value {
         schema["properties"]["group"]["items"] = group(kinds);
     }
     schema
+}
+
+/// That the keys of the optimizer that a preset chooses need its preset or a `kind`.
+pub(super) fn kind_or_preset(sections: &[SectionKeys]) -> Value {
+    let Some(of_preset) = kind_of_preset() else { return json!({}) };
+    let entries = sections.iter().filter(|section| section.name == "optimizer");
+    let entries = entries.flat_map(|section| &section.keys);
+    let default = |kinds: &[&str]| kinds.contains(&OptimizerConfig::default().kind.as_str());
+    let own = entries.filter(|entry| entry.kinds.contains(&&*of_preset) && !default(&entry.kinds));
+    let needed: Map<String, Value> =
+        own.map(|entry| (entry.key.name.to_owned(), json!({ "required": ["kind"] }))).collect();
+    json!({
+        "if": {
+            "properties": { "lookahead": {
+                "type": "object", "properties": { "preset": { "enum": [PRESET_WITH_OPTIMIZER] } }, "required": ["preset"],
+            } },
+            "required": ["lookahead"],
+        },
+        "else": { "properties": { "optimizer": { "dependencies": needed } } },
+    })
+}
+
+/// The inner optimizer that a preset chooses.
+fn kind_of_preset() -> Option<String> {
+    let preset = config_of_preset(PRESET_WITH_OPTIMIZER);
+    Some(preset.get("optimizer")?.get("kind")?.as_str()?.to_owned())
 }
 
 /// A table of `[[optimizer.group]]`.
@@ -29,6 +57,8 @@ fn group(kinds: &Kinds) -> Value {
 fn keys_of(kinds: &Kinds, section: &SectionKeys) -> Value {
     let kind = section.keys.iter().find(|entry| entry.key.name == "kind");
     let default = kind.and_then(|entry| entry.only_default()?.as_str());
+    let of_preset = kind_of_preset().filter(|_| section.name == "optimizer");
+    let chosen: Vec<&str> = default.into_iter().chain(of_preset.as_deref()).collect();
     let (mut properties, mut dependencies, mut required) = (Map::new(), Map::new(), Vec::new());
     let mut entries = &section.keys[..];
     while let [first, ..] = entries {
@@ -38,7 +68,7 @@ fn keys_of(kinds: &Kinds, section: &SectionKeys) -> Value {
         let (own, rest) = entries.split_at(count);
         entries = rest;
         properties.insert(name.to_owned(), meanings(own).into());
-        if let Some(condition) = owners(kinds, section.name, own, default) {
+        if let Some(condition) = owners(kinds, section.name, own, &chosen) {
             dependencies.insert(name.to_owned(), condition);
         }
         required.extend(own.iter().filter(|entry| entry.key.default == REQUIRED).map(needed));
@@ -68,18 +98,14 @@ pub(super) fn meanings(entries: &[KeyEntry]) -> Map<String, Value> {
     }
 }
 
-/// The condition of a key that not all kinds have: its `kind`, or a value that every kind accepts.
-fn owners(
-    kinds: &Kinds,
-    section: &str,
-    entries: &[KeyEntry],
-    default: Option<&str>,
-) -> Option<Value> {
+/// The condition of a key that not all kinds have: its `kind`, which need not be there if it may be one of `chosen`, or a
+/// value that every kind accepts.
+fn owners(kinds: &Kinds, section: &str, entries: &[KeyEntry], chosen: &[&str]) -> Option<Value> {
     let mut alternatives = Vec::new();
     for entry in entries {
         let owners = owners_of(kinds, section, entry)?;
         let mut condition = json!({ "properties": { "kind": { "enum": owners } } });
-        if !default.is_some_and(|default| owners.contains(&default)) {
+        if !chosen.iter().any(|kind| owners.contains(kind)) {
             condition["required"] = json!(["kind"]);
         }
         if entries.len() > 1 {

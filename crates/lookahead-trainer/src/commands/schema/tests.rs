@@ -127,6 +127,26 @@ fn a_fault_of_a_sweep_is_one_of_its_schema() {
     }
 }
 
+/// A preset may choose the kind that a key belongs to.
+#[test]
+fn a_key_of_the_presets_optimizer_needs_no_kind() {
+    let registry = Registry::builtin();
+    let validator = validator(&of_config(registry.kinds()));
+    for (text, is_good) in [
+        ("[optimizer]\nbeta1 = 0.9\n[lookahead]\npreset = \"ranger\"\n", true),
+        ("[optimizer]\nbeta1 = 0.9\n[lookahead]\npreset = \"snoo\"\n", false),
+        ("[optimizer]\nbeta1 = 0.9\n", false),
+        ("lookahead = false\n[optimizer]\nbeta1 = 0.9\n", false),
+        ("[optimizer]\nkind = \"adam\"\nbeta1 = 0.9\n", true),
+        ("[optimizer]\nmomentum = 0.9\n", true),
+    ] {
+        let table = text.parse().unwrap();
+        let message = refusal(&registry, &table);
+        assert_eq!(message.is_none(), is_good, "{text}: {message:?}");
+        assert_eq!(faults(&validator, &json(&table)).is_empty(), is_good, "the schema: {text}");
+    }
+}
+
 #[derive(Default, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Springs {

@@ -183,7 +183,11 @@ fn without_schedule(mut config: Config, key: &str) -> Config {
 /// Records that a schedule ended, if `key` of the configuration before the change says that there was one.
 fn note_end_of_schedule(key: &str, before: &Config, t: &mut Training, events: &mut Events) {
     if value_at(&before.to_json(), key).is_some() {
-        events.note(t.state.step, format!("`{key}` has ended: the value that was set stays."));
+        let mut message = format!("`{key}` has ended: the value that was set stays.");
+        if key == ALPHA_SCHEDULE && !before.optimizer.alphas(t.registry.kinds()).is_empty() {
+            message += " Groups with an `alpha` of their own have that one again.";
+        }
+        events.note(t.state.step, message);
         record_change(&mut t.context(events), key);
     }
 }

@@ -92,6 +92,11 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
         "[optimizer]\nkind = \"sgd\"\n[lookahead]\npreset = \"ranger\"",
     ),
     exception(
+        "a key of the default optimizer, which is not the preset's",
+        "`optimizer.momentum` belongs to",
+        "[optimizer]\nmomentum = 0.9\n[lookahead]\npreset = \"ranger\"",
+    ),
+    exception(
         "α above 1 without an outer optimizer",
         "`lookahead.alpha` is",
         "[lookahead]\nalpha = 1.5",
