@@ -7,6 +7,7 @@ use super::cells::put_lines_up;
 use crate::format;
 use crate::model::Model;
 use crate::model::dialogs::{Asked, Question};
+use crate::run::Run;
 
 const ROWS: usize = 6;
 
@@ -28,14 +29,27 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
 
 /// The question, with what each answer does.
 fn of_question(model: &Model, question: &Question) -> String {
-    let name = model.runs.get(question.run).map_or("", |run| &run.name);
+    let run = model.runs.get(question.run);
+    let name = run.map_or("", |run| &run.name);
     match question.asks {
         Asked::Stop => format!(
             "Another process trains {name}. Press y to save a checkpoint and stop it; any other key leaves it running."
         ),
-        Asked::RollBack => format!(
-            "Press y to set the fast weights of {name} back to the slow ones, which drops the steps of this cycle; any \
-             other key changes nothing."
-        ),
+        Asked::RollBack => {
+            let lost = match run.map_or(0, steps_since_sync) {
+                0 => "The steps since the last sync are".to_owned(),
+                1 => "The step since the last sync is".to_owned(),
+                steps => format!("The {} steps since the last sync are", format::count(steps)),
+            };
+            format!("Roll {name} back to its slow weights? {lost} lost. y: yes; any other key: no.")
+        }
     }
+}
+
+/// Steps since the last sync; 0 too if that is not known.
+fn steps_since_sync(run: &Run) -> u64 {
+    let phase = run.latest.step.map_or(0, |step| step.phase);
+    let settings = run.summary.info.as_ref().and_then(|info| info.lookahead.as_ref());
+    // The k-th step is followed by the sync.
+    settings.map_or(0, |settings| phase % settings.k.max(1))
 }

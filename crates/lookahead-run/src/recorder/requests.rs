@@ -61,9 +61,7 @@ impl Requests {
             }
             Command::Checkpoint => self.checkpoint = true,
             Command::RollBack => {
-                return Err(
-                    "This program has no slow weights that a request can roll back to.".to_owned()
-                );
+                return Err("This program has no slow weights to roll back to.".to_owned());
             }
             Command::Set(change) => {
                 let change = self.settings.check(change)?;

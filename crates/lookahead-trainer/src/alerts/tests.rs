@@ -35,8 +35,8 @@ fn an_event_alerts_to_what_it_means() {
         Event::RolledBack(RolledBack { cause, message, count: 1, lr_scale: 1.0 })
     };
     assert_eq!(alert_of(&rolled_back(RollBackCause::Requested)), None);
-    let stalled = Event::Stalled(Stalled { seconds: 90.0, usual_seconds: 2.0 });
-    let reason = "A step has taken 1m 30s so far, and steps usually take 2s.".to_owned();
+    let stalled = Event::Stalled(Stalled { seconds: 90.0, usual_seconds: 0.00039 });
+    let reason = "A step has taken 1m 30s so far, and steps usually take 0.39 ms.".to_owned();
     assert_eq!(alert_of(&stalled), Some(("stalled", reason)));
     let all = [
         failed,
@@ -48,6 +48,25 @@ fn an_event_alerts_to_what_it_means() {
     let found = all.map(|event| alert_of(&event).unwrap().0);
     let kinds: BTreeSet<&str> = KINDS.iter().copied().collect();
     assert_eq!(BTreeSet::from(found), kinds);
+}
+
+/// Two kinds in turn are each left out too.
+#[test]
+fn each_kind_alerts_once_in_a_while() {
+    let temporary = tempfile::tempdir().unwrap();
+    let received = temporary.path().join("received");
+    let folder = RunFolder::create(temporary.path(), "run").unwrap();
+    let script = format!("echo $(cat) >> '{}'", received.display());
+    let command = ["sh", "-c", &script].map(str::to_owned).to_vec();
+    let config = AlertConfig { command, ..AlertConfig::default() };
+    let mut alerts = Alerts::new(&folder, &config).unwrap().unwrap();
+    let stalled = Event::Stalled(Stalled { seconds: 90.0, usual_seconds: 2.0 });
+    for event in [warning("No space left on device."), stalled].iter().cycle().take(6) {
+        alerts.on_event(&Record::now(7, event.clone()));
+    }
+    assert_eq!(alerts.finish(), Vec::<String>::new());
+    let received = std::fs::read_to_string(received).unwrap();
+    assert_eq!(received.lines().count(), 2, "{received}");
 }
 
 #[test]

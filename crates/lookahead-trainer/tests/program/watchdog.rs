@@ -3,7 +3,7 @@
 use std::process::Child;
 
 use crate::common::ranks::{start, succeed};
-use crate::common::{SMALL, Sandbox, failed, signal, succeeded};
+use crate::common::{SMALL, Sandbox, failed, signal, stderr, succeeded};
 use lookahead_run::command::{Command, Setting};
 use lookahead_run::event::{Event, Record, RollBackCause, Status};
 use lookahead_run::{RunFolder, control};
@@ -39,7 +39,7 @@ fn ctl_rolls_back_a_run_with_slow_weights_and_no_other() {
     sandbox.wait_for("run", &mut child, |record| record.step > 20);
     let output = succeeded(sandbox.lookahead(&["ctl", "runs/run", "roll-back"]));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("The fast weights went back to the slow ones at step"), "{said}");
+    assert!(said.contains("Rolled back to the slow weights, as requested;"), "{said}");
     let back = sandbox.records("run").iter().position(rolled_back).unwrap();
     sandbox.wait_for("run", &mut child, |record| {
         matches!(record.event, Event::Step(step) if step.phase == 1) && record.step > 20
@@ -64,13 +64,19 @@ fn ctl_rolls_back_a_run_with_slow_weights_and_no_other() {
 #[test]
 fn a_run_whose_loss_jumps_again_and_again_fails_with_the_reason() {
     let sandbox = Sandbox::new(SMALL);
-    let sets = ["--set", "watchdog.spike=roll_back", "--set", "lookahead.non_finite=roll_back"];
+    let sets =
+        ["watchdog.spike=roll_back", "watchdog.lr_factor=0.5", "lookahead.non_finite=roll_back"];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
     let mut child = sandbox.start("run", &[&ENDLESS[..], &sets].concat());
     sandbox.wait_for("run", &mut child, |record| record.step > 40);
     let (key, value) = ("optimizer.lr".to_owned(), 1000.into());
     ask(&sandbox, Command::Set(Setting { key, value }));
     let output = child.wait_with_output().unwrap();
-    failed(&output, 1, &["too many (`watchdog.max_roll_backs`)", "Resume with: "]);
+    failed(
+        &output,
+        1,
+        &["This is roll-back 4, and `watchdog.max_roll_backs` is 3", "Resume with: "],
+    );
     let records = sandbox.records("run");
     let Some(Record { event: Event::RunEnded(ended), step, .. }) = records.last() else {
         panic!("{:?}", records.last())
@@ -78,6 +84,22 @@ fn a_run_whose_loss_jumps_again_and_again_fails_with_the_reason() {
     assert_eq!(ended.status, Status::Failed);
     assert_eq!(records.iter().filter(|record| rolled_back(record)).count(), 4);
     assert!(sandbox.run_folder("run").join(format!("step-{step:08}")).exists(), "it is saved");
+    let lr_scales: Vec<f64> = records
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::RolledBack(event) => Some(event.lr_scale),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(lr_scales, [0.5, 0.25, 0.125, 0.125], "the one that ends the run cuts nothing");
+
+    // The command that it prints allows as many roll-backs again.
+    let said = stderr(&output);
+    let hint = said.lines().find_map(|line| line.strip_prefix("Resume with: lookahead "));
+    let (_, set) = hint.unwrap().split_once("--set ").unwrap();
+    assert_eq!(set, "watchdog.max_roll_backs=7");
+    let output = sandbox.lookahead(&["resume", "runs/run", "--no-tui", "--quiet", "--set", set]);
+    failed(&output, 1, &["This is roll-back 8, and `watchdog.max_roll_backs` is 7"]);
 }
 
 const LOCAL: [&str; 4] =
@@ -101,7 +123,11 @@ fn several_processes_take_settings_and_roll_backs_alike() {
             matches!(&record.event, Event::Changed(changed) if changed.changes.contains_key(key))
         });
     }
-    ask(&sandbox, Command::RollBack);
+    succeeded(sandbox.lookahead(&["ctl", "runs/run", "pause"]));
+    let output = succeeded(sandbox.lookahead(&["ctl", "runs/run", "roll-back"]));
+    let said = stderr(&output);
+    assert!(said.contains("after `lookahead ctl runs/run continue` it rolls back"), "{said}");
+    succeeded(sandbox.lookahead(&["ctl", "runs/run", "continue"]));
     sandbox.wait_for("run", &mut ranks[0], rolled_back);
     assert_eq!(roll_backs(&sandbox, RollBackCause::Requested), 1);
     let step = sandbox.records("run").last().unwrap().step;
@@ -128,7 +154,7 @@ fn several_processes_roll_back_alike() {
         let outputs: Vec<_> =
             ranks.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
         for output in outputs {
-            failed(&output, 1, &["too many (`watchdog.max_roll_backs`)"]);
+            failed(&output, 1, &["This is roll-back 4, and `watchdog.max_roll_backs` is 3"]);
         }
     }
 }

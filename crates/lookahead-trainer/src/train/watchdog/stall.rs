@@ -149,10 +149,10 @@ fn watch(shared: &Shared, config: &WatchdogConfig, sink: &EventSink) {
         let Some(so_far) = waiting.look(shared, passed, limit) else { continue };
         let (seconds, usual_seconds) = (so_far.as_secs_f64(), usual.as_secs_f64());
         let message = format!(
-            "Step {} has taken {} so far, and steps usually take {} (`watchdog.stall`)",
-            format::count(waiting.step + 1),
-            format::duration(seconds),
-            format::duration(usual_seconds)
+            "The step after step {} has taken {} so far, and steps usually take {} (`watchdog.stall`)",
+            format::count(waiting.step),
+            format::short_duration(seconds),
+            format::short_duration(usual_seconds)
         );
         sink.record(waiting.step, Event::Warning(Warning { message: format!("{message}.") }));
         sink.record(waiting.step, Event::Stalled(Stalled { seconds, usual_seconds }));
