@@ -115,7 +115,7 @@ impl Session {
         for (pattern, replacement) in FILTERS {
             settings.add_filter(pattern, replacement);
         }
-        settings.set_snapshot_path("../../sessions");
+        settings.set_snapshot_path("../sessions");
         settings.set_prepend_module_to_snapshot(false);
         settings.set_omit_expression(true);
         settings.bind(|| insta::assert_snapshot!(name, self.transcript.trim_end()));

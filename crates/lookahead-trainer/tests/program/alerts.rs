@@ -93,8 +93,14 @@ fn kinds(sandbox: &Sandbox) -> Vec<String> {
 const COLLECT: &str = "echo \"$(cat)\" >> received";
 
 /// Rolls back in its first steps, and then fails.
-const HOPELESS: [&str; 4] =
-    ["--set", "optimizer.lr=1e30", "--set", "lookahead.non_finite=roll_back"];
+const HOPELESS: [&str; 6] = [
+    "--set",
+    "optimizer.lr=1e30",
+    "--set",
+    "lookahead.non_finite=roll_back",
+    "--set",
+    "watchdog.max_roll_backs=1",
+];
 
 #[test]
 fn the_last_alert_does_not_wait_for_earlier_ones_or_for_the_other_way() {

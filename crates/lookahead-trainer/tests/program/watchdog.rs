@@ -102,6 +102,39 @@ fn a_run_whose_loss_jumps_again_and_again_fails_with_the_reason() {
     failed(&output, 1, &["This is roll-back 8, and `watchdog.max_roll_backs` is 7"]);
 }
 
+/// A run's config has no defaults of the section, so that nothing else seems to have changed.
+#[test]
+fn one_key_that_is_set_at_a_resume_is_one_change() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &[]);
+    let sets = ["watchdog.spike=roll_back", "alert.command=[\"true\"]", "train.max_steps=16"];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    let said = stderr(&sandbox.resume("run", &sets));
+    assert!(!said.contains("config has changed"), "{said}");
+    let records = sandbox.records("run");
+    let changes = records.iter().find_map(|record| match &record.event {
+        Event::Resumed(resumed) => Some(resumed.changes.keys().cloned().collect::<Vec<_>>()),
+        _ => None,
+    });
+    assert_eq!(changes.unwrap(), ["alert.command", "train.max_steps", "watchdog.spike"]);
+    let config = std::fs::read_to_string(sandbox.run_folder("run").join("config.toml")).unwrap();
+    let config: toml::Table = config.parse().unwrap();
+    assert_eq!(config["watchdog"].as_table().unwrap().len(), 1);
+    assert_eq!(config["alert"].as_table().unwrap().len(), 1);
+    // One in which all are written out, and another value in an editor.
+    let all =
+        "[watchdog]\nspike = \"stop\"\nspike_window = 50\nlr_factor = 1.0\nstall = \"note\"\n";
+    let path = sandbox.run_folder("run").join("config.toml");
+    let mut edited = config.clone();
+    edited.insert("watchdog".to_owned(), all.parse::<toml::Table>().unwrap()["watchdog"].clone());
+    std::fs::write(&path, edited.to_string()).unwrap();
+    let said = stderr(&sandbox.resume("run", &["--set", "train.max_steps=18"]));
+    assert!(
+        said.contains("From here on: `watchdog.spike` is \"stop\", and was \"roll_back\".\n"),
+        "{said}"
+    );
+}
+
 const LOCAL: [&str; 4] =
     ["--set", "distributed.mode=local", "--set", "distributed.timeout_seconds=60"];
 
