@@ -100,3 +100,12 @@ fn names_are_shown_safely_and_told_apart() {
     }
     assert_eq!(safe(&"x".repeat(1000)).chars().count(), LONGEST_NAME + 1);
 }
+
+#[test]
+fn short_durations_are_not_zero() {
+    for (seconds, text) in
+        [(0.000_39, "0.39 ms"), (0.012, "12 ms"), (0.0, "0 ms"), (90.0, "1m 30s")]
+    {
+        assert_eq!(short_duration(seconds), text);
+    }
+}

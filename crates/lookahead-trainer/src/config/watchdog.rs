@@ -24,7 +24,7 @@ pub struct WatchdogConfig {
     pub stall: WatchdogAction,
     /// After how many times its usual duration a step counts as stalled.
     pub stall_factor: f64,
-    /// And not before this many seconds.
+    /// Before how many seconds a step never counts as stalled.
     pub stall_seconds: f64,
     /// Automatic roll-backs after which the next one ends the run: see [`roll_back_limit`](Self::roll_back_limit).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,7 +96,7 @@ pub(super) const KEYS: &[Key] = &[
     )
     .example("\"stop\""),
     Key::number("stall_factor", "a step counts as stalled after this many times its usual duration").at_least(2.0),
-    Key::number("stall_seconds", "and not before this many seconds").above(0.0).at_most(86400.0),
+    Key::number("stall_seconds", "a step never counts as stalled before this many seconds").above(0.0).at_most(86400.0),
     Key::whole(
         "max_roll_backs",
         "how many automatic roll-backs a run may have, those of `lookahead.non_finite` included; the next one ends it \
