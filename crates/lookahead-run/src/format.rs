@@ -83,6 +83,14 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// Seconds that may be very few: `0.39 ms`, or as a [`duration`] from a second on.
+pub fn short_duration(seconds: f64) -> String {
+    if seconds.abs() < 1.0 {
+        return format!("{} ms", significant(seconds * 1000.0, 2));
+    }
+    duration(seconds)
+}
+
 /// Seconds since something happened in their largest unit: `3 minutes ago`.
 pub fn ago(seconds: f64) -> String {
     let seconds = seconds.max(0.0) as u64;

@@ -25,8 +25,8 @@ pub fn matters(key: &str) -> bool {
         "data.dir",
         "task.metrics",
     ];
-    let sections = ["checkpoint.", "log.", "probe."];
-    !(exactly.contains(&key) || sections.iter().any(|section| key.starts_with(section)))
+    let beginnings = ["alert.", "checkpoint.", "log.", "probe.", "watchdog.stall"];
+    !(exactly.contains(&key) || beginnings.iter().any(|beginning| key.starts_with(beginning)))
 }
 
 /// All keys of a configuration that [matter](matters).
@@ -55,6 +55,9 @@ pub fn all(config: &Value) -> Settings {
     settings
 }
 
+/// Sections that are there only where they are not at their defaults: what lacks them has all they are about too.
+const WITH_DEFAULTS: [&str; 1] = ["watchdog"];
+
 /// Adds a key for each section that some have and others lack.
 pub fn add_sections(all: &mut [Settings]) {
     fn sections(settings: &Settings) -> BTreeSet<String> {
@@ -64,7 +67,8 @@ pub fn add_sections(all: &mut [Settings]) {
     let each: Vec<BTreeSet<String>> = all.iter().map(sections).collect();
     let any: BTreeSet<&String> = each.iter().flatten().collect();
     for section in any {
-        if each.iter().all(|sections| sections.contains(section)) {
+        let is_in_all = each.iter().all(|sections| sections.contains(section));
+        if is_in_all || WITH_DEFAULTS.contains(&section.as_str()) {
             continue;
         }
         for (settings, sections) in all.iter_mut().zip(&each) {

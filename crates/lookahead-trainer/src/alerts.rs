@@ -1,19 +1,20 @@
 //! Alerts: a program is started, or a web address called, when something happens to a run.
 //!
-//! A thread of its own delivers them, so that neither ever delays the training. What can't be delivered is a warning.
+//! Each delivery has a thread of its own, so that none delays the training or another delivery. What can't be delivered is
+//! a warning.
 
 mod command;
 mod stand_in;
 mod webhook;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use lookahead_run::event::{Event, Record, RollBackCause, RolledBack, RunEnded, Stalled, Status};
 use lookahead_run::format;
 use lookahead_run::words::reason;
@@ -26,9 +27,8 @@ use crate::usage::UsageError;
 pub(crate) use stand_in::StandIn;
 use webhook::Webhook;
 
-/// Most alerts that wait for their delivery; more are dropped.
-const WAITING: usize = 16;
-/// An alert of the same kind as the last one is left out for this long: a full disk is noticed at each attempt to save.
+/// After an alert, others of its kind are left out for this long: a full disk is noticed at each attempt to save. So there
+/// are never many deliveries at once.
 const SAME: Duration = Duration::from_secs(600);
 /// Most bytes of a reason, so that the whole alert fits into a pipe.
 const LONGEST_REASON: usize = 4096;
@@ -52,7 +52,7 @@ fn alert_of(event: &Event) -> Option<(&'static str, String)> {
         Event::RolledBack(RolledBack { cause: RollBackCause::Requested, .. }) => None,
         Event::RolledBack(rolled_back) => Some(("rolled_back", rolled_back.message.clone())),
         Event::Stalled(Stalled { seconds, usual_seconds, in_evaluation }) => {
-            let [so_far, usual] = [*seconds, *usual_seconds].map(format::duration);
+            let [so_far, usual] = [*seconds, *usual_seconds].map(format::short_duration);
             let what = if *in_evaluation {
                 format!("An evaluation has stood still for {so_far}")
             } else {
@@ -102,20 +102,21 @@ struct Alert {
     time: f64,
     /// Name and version of this program.
     program: String,
-    /// All of it in a line: chat programs show this field.
+    /// A summary in a line: chat programs show this field.
     text: String,
 }
 
-/// The thread that delivers alerts.
+/// Delivers the alerts of a run.
 #[derive(Debug)]
 pub(crate) struct Alerts {
     config: AlertConfig,
     place: Place,
-    queue: Option<Sender<Alert>>,
-    /// What could not be delivered, as sentences; disconnected when the thread has ended.
+    webhook: Option<Arc<Webhook>>,
+    /// What could not be delivered, as sentences. Each delivery has a sender.
+    report: Sender<String>,
     failures: Receiver<String>,
-    /// The last one, and when.
-    last: Option<(&'static str, Instant)>,
+    /// When each kind last alerted.
+    last: BTreeMap<&'static str, Instant>,
     deadline: Deadline,
 }
 
@@ -136,10 +137,10 @@ impl Deadline {
 }
 
 impl Alerts {
-    /// Starts the thread, if the config has a program or an address.
+    /// Alerts as the config says; none if it has no program and no address.
     ///
     /// # Errors
-    /// If the environment variable of the address is not set, or the thread can't be started.
+    /// If the environment variable of the address is not set.
     pub(crate) fn new(folder: &RunFolder, config: &AlertConfig) -> anyhow::Result<Option<Self>> {
         Alerts::about(Place::of(folder), config)
     }
@@ -148,44 +149,26 @@ impl Alerts {
         if config.command.is_empty() && config.webhook.is_empty() {
             return Ok(None);
         }
-        let webhook = Webhook::new(&config.webhook)?;
-        let (queue, waiting) = bounded::<Alert>(WAITING);
         let (report, failures) = unbounded();
-        let deadline = Deadline::default();
-        let (end, timeout) = (deadline.clone(), Duration::from_secs(config.timeout));
-        let command = config.command.clone();
-        let work = move || {
-            for alert in waiting {
-                let Ok(json) = serde_json::to_vec(&alert) else { continue };
-                let deliveries = [
-                    command::run(&command, &json, &end, timeout),
-                    webhook.as_ref().map_or(Ok(()), |to| to.send(&json, &end, timeout)),
-                ];
-                for failure in deliveries.into_iter().filter_map(Result::err) {
-                    let _ = report.send(format!("The alert `{}`: {failure}", alert.alert));
-                }
-            }
-        };
-        let thread = thread::Builder::new().name("alerts".into());
-        thread.spawn(work).context("The thread for alerts can't be started.")?;
         Ok(Some(Alerts {
             config: config.clone(),
             place,
-            queue: Some(queue),
+            webhook: Webhook::new(&config.webhook)?.map(Arc::new),
+            report,
             failures,
-            last: None,
-            deadline,
+            last: BTreeMap::new(),
+            deadline: Deadline::default(),
         }))
     }
 
     /// Delivers an alert if the event is one that the config names. Never waits.
     pub(crate) fn on_event(&mut self, record: &Record) {
         let Some((kind, mut reason)) = alert_of(&record.event) else { return };
-        let is_repeated = self.last.is_some_and(|(last, at)| last == kind && at.elapsed() < SAME);
+        let is_repeated = self.last.get(kind).is_some_and(|at| at.elapsed() < SAME);
         if is_repeated || !self.config.on.iter().any(|wanted| wanted == kind) {
             return;
         }
-        self.last = Some((kind, Instant::now()));
+        self.last.insert(kind, Instant::now());
         if let Some((end, _)) = reason.char_indices().find(|(at, _)| *at >= LONGEST_REASON) {
             reason.truncate(end);
             reason.push('…');
@@ -200,9 +183,35 @@ impl Alerts {
             time: record.time,
             program: format!("{} {}", program_name(), env!("CARGO_PKG_VERSION")),
         };
-        // If there is no room, earlier ones say what is wrong.
-        if let Some(queue) = &self.queue {
-            drop(queue.try_send(alert));
+        let Ok(json) = serde_json::to_vec(&alert) else { return };
+        let timeout = Duration::from_secs(self.config.timeout);
+        if !self.config.command.is_empty() {
+            let (command, json) = (self.config.command.clone(), json.clone());
+            self.deliver(kind, move || command::run(&command, &json, timeout));
+        }
+        if let Some(webhook) = self.webhook.clone() {
+            let deadline = self.deadline.clone();
+            self.deliver(kind, move || webhook.send(&json, &deadline, timeout));
+        }
+    }
+
+    /// Runs a delivery in a thread of its own. It returns a clause with what is wrong, if it fails.
+    fn deliver(
+        &self,
+        kind: &'static str,
+        send: impl FnOnce() -> Result<(), String> + Send + 'static,
+    ) {
+        let failed = move |report: &Sender<String>, why: &str| {
+            drop(report.send(format!("The alert `{kind}`: {why}")));
+        };
+        let report = self.report.clone();
+        let work = move || {
+            if let Err(why) = send() {
+                failed(&report, &why);
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("alert".into()).spawn(work) {
+            failed(&self.report, &format!("the system refuses a thread for it ({error})."));
         }
     }
 
@@ -212,15 +221,13 @@ impl Alerts {
     }
 
     /// Waits for the alerts that are not delivered yet, at most the timeout, and returns what could not be delivered.
-    pub(crate) fn finish(mut self) -> Vec<String> {
-        let end = Instant::now() + Duration::from_secs(self.config.timeout);
-        self.deadline.set(end);
-        drop(self.queue.take());
-        let mut failures = Vec::new();
-        while let Ok(failure) = self.failures.recv_deadline(end + GRACE) {
-            failures.push(failure);
-        }
-        failures
+    pub(crate) fn finish(self) -> Vec<String> {
+        let Alerts { config, report, failures, deadline, .. } = self;
+        let end = Instant::now() + Duration::from_secs(config.timeout);
+        deadline.set(end);
+        // Disconnected once all deliveries have ended.
+        drop(report);
+        std::iter::from_fn(|| failures.recv_deadline(end + GRACE).ok()).collect()
     }
 }
 

@@ -106,13 +106,28 @@ pub struct Config {
     #[serde(skip_serializing_if = "LogConfig::is_default")]
     pub log: LogConfig,
     /// What to do about a training that goes wrong.
-    #[serde(skip_serializing_if = "WatchdogConfig::is_default")]
+    #[serde(
+        skip_serializing_if = "WatchdogConfig::is_default",
+        serialize_with = "without_defaults"
+    )]
     pub watchdog: WatchdogConfig,
     /// What is notified when it fails or ends.
-    #[serde(skip_serializing_if = "AlertConfig::is_default")]
+    #[serde(skip_serializing_if = "AlertConfig::is_default", serialize_with = "without_defaults")]
     pub alert: AlertConfig,
     /// One run in several processes.
     pub distributed: DistributedConfig,
+}
+
+/// Writes only what is not at its default: one key that is set is one difference between two configurations.
+fn without_defaults<T, S>(section: &T, serializer: S) -> Result<S::Ok, S::Error>
+where
+    T: Serialize + Default,
+    S: serde::Serializer,
+{
+    let table = |section: &T| toml::Table::try_from(section).map_err(serde::ser::Error::custom);
+    let (mut own, defaults) = (table(section)?, table(&T::default())?);
+    own.retain(|key, value| defaults.get(key) != Some(value));
+    own.serialize(serializer)
 }
 
 /// What is wrong with a configuration, and where.
@@ -311,7 +326,7 @@ impl Config {
         self.train.resolve(kinds, &self.task, task)?;
         self.distributed.check(self.lookahead.as_ref())?;
         self.averaging.check_processes(self.distributed.mode)?;
-        self.watchdog.resolve(self.lookahead.as_ref())?;
+        self.watchdog.check(self.lookahead.as_ref())?;
         self.check_loss_reading()?;
         self.resolve_validation()
     }
@@ -421,7 +436,7 @@ impl Config {
         paths::take(&mut self.model.options, &other.model.options);
     }
 
-    /// The configuration as TOML, every default written out.
+    /// The configuration as TOML, every default written out, apart from sections that don't change what is trained.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a config holds only what TOML can say")
     }

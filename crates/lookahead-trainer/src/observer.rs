@@ -170,7 +170,7 @@ impl Observer {
     /// Delivers alerts too, from the next event on.
     ///
     /// # Errors
-    /// If the address for them is missing, or the system refuses a thread.
+    /// If the address for them is missing.
     pub(crate) fn deliver_alerts(
         &mut self,
         folder: &RunFolder,

@@ -7,6 +7,7 @@ use super::cells::put_lines_up;
 use crate::format;
 use crate::model::Model;
 use crate::model::dialogs::{Asked, Question};
+use crate::run::Run;
 
 const ROWS: usize = 6;
 
@@ -35,7 +36,7 @@ fn of_question(model: &Model, question: &Question) -> String {
             "Another process trains {name}. Press y to save a checkpoint and stop it; any other key leaves it running."
         ),
         Asked::RollBack => {
-            let lost = match run.latest.step.map_or(0, |step| step.phase) {
+            let lost = match steps_since_sync(run) {
                 0 => "The steps since the last sync are".to_owned(),
                 1 => "The step since the last sync is".to_owned(),
                 steps => format!("The {} steps since the last sync are", format::count(steps)),
@@ -43,4 +44,12 @@ fn of_question(model: &Model, question: &Question) -> String {
             format!("Roll {name} back to its slow weights? {lost} lost. y: yes; any other key: no.")
         }
     }
+}
+
+/// Steps since the last sync; 0 too if that is not known.
+fn steps_since_sync(run: &Run) -> u64 {
+    let phase = run.latest.step.map_or(0, |step| step.phase);
+    let settings = run.summary.info.as_ref().and_then(|info| info.lookahead.as_ref());
+    // The k-th step is followed by the sync.
+    settings.map_or(0, |settings| phase % settings.k.max(1))
 }

@@ -257,6 +257,20 @@ fn no_size_and_no_state_panics() {
     }
 }
 
+#[test]
+fn the_question_of_a_roll_back_says_what_is_lost() {
+    let mut model = fixture::three();
+    let question = |model: &mut Model, phase| {
+        model.runs[0].latest.step.as_mut().unwrap().phase = phase;
+        model.dialogs.question = Some(Question { run: 0, asks: Asked::RollBack, seen: true });
+        let screen = screen(model, 120, 36);
+        screen.content.iter().map(|cell| cell.symbol()).collect::<String>()
+    };
+    assert!(question(&mut model, 3).contains("The 3 steps since the last sync are lost. y: yes;"));
+    assert!(question(&mut model, 1).contains("The step since the last sync is lost."));
+    assert!(question(&mut model, 5).contains("The steps since the last sync are lost."), "k is 5");
+}
+
 /// A folder can have any name, and a log can contain anything.
 #[test]
 fn names_of_any_characters_leave_the_frames_whole() {

@@ -108,3 +108,12 @@ fn texts_keep_their_lines_and_nothing_that_a_terminal_acts_on() {
     assert!(shown.starts_with("a\tb\n\\u{1b}[31mred\\u{202e}\\u{0}\\u{9b}2J\\rxxx"), "{shown}");
     assert!(shown.ends_with(&"x".repeat(1000)));
 }
+
+#[test]
+fn short_durations_are_not_zero() {
+    for (seconds, text) in
+        [(0.000_39, "0.39 ms"), (0.012, "12 ms"), (0.0, "0 ms"), (90.0, "1m 30s")]
+    {
+        assert_eq!(short_duration(seconds), text);
+    }
+}

@@ -57,6 +57,18 @@ fn what_does_not_matter_is_left_out() {
 }
 
 #[test]
+fn what_only_watches_or_alerts_is_left_out_and_a_default_is_no_switch() {
+    let plain = json!({"train": {"epochs": 3}});
+    let mut watched = plain.clone();
+    watched["watchdog"] = json!({"stall_seconds": 30, "stall": "stop"});
+    watched["alert"] = json!({"command": ["true"]});
+    assert_eq!(labels(&[plain.clone(), watched]), ["", ""]);
+    let mut acting = plain.clone();
+    acting["watchdog"] = json!({"spike": "roll_back"});
+    assert_eq!(labels(&[plain, acting]), ["", "watchdog.spike=roll_back"]);
+}
+
+#[test]
 fn settings_are_in_the_order_of_their_numbers() {
     let with = |k: Value| Settings::from([("k".to_owned(), k)]);
     let keys = ["k".to_owned()];

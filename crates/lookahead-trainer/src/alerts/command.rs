@@ -8,8 +8,6 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::Deadline;
-
 const POLL: Duration = Duration::from_millis(10);
 /// Most bytes of the program's stderr in a warning.
 const LONGEST_WORDS: u64 = 300;
@@ -18,12 +16,7 @@ const LONGEST_WORDS: u64 = 300;
 ///
 /// # Errors
 /// A clause with what is wrong.
-pub(super) fn run(
-    command: &[String],
-    json: &[u8],
-    deadline: &Deadline,
-    timeout: Duration,
-) -> Result<(), String> {
+pub(super) fn run(command: &[String], json: &[u8], timeout: Duration) -> Result<(), String> {
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
     let failed = |cause| format!("`{program}` can't be started: {cause}.");
     // Not a pipe: a process that it leaves behind may hold stderr open.
@@ -34,12 +27,15 @@ pub(super) fn run(
     let mut child = process.spawn().map_err(failed)?;
     // It fits into the pipe. A program that doesn't read it has closed its end.
     child.stdin.take().map(|mut stdin| stdin.write_all(json));
-    let Some(status) = wait(&mut child, deadline, timeout) else {
+    let Some(status) = wait(&mut child, timeout) else {
         if let Some(group) = Pid::from_raw(child.id() as i32) {
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = child.wait();
-        return Err(format!("`{program}` did not end in time and was killed."));
+        let seconds = timeout.as_secs();
+        return Err(format!(
+            "`{program}` was killed: it had not ended after {seconds} s (`alert.timeout`)."
+        ));
     };
     if status.success() {
         return Ok(());
@@ -53,14 +49,13 @@ pub(super) fn run(
 }
 
 /// The end of a process; none if it does not come in time.
-fn wait(child: &mut Child, deadline: &Deadline, timeout: Duration) -> Option<ExitStatus> {
-    let own = Instant::now() + timeout;
+fn wait(child: &mut Child, timeout: Duration) -> Option<ExitStatus> {
+    let end = Instant::now() + timeout;
     loop {
         if let Ok(Some(status)) = child.try_wait() {
             return Some(status);
         }
-        // The run may end meanwhile.
-        if Instant::now() >= deadline.within(own.saturating_duration_since(Instant::now())) {
+        if Instant::now() >= end {
             return None;
         }
         thread::sleep(POLL);

@@ -36,13 +36,13 @@ fn an_event_alerts_to_what_it_means() {
     };
     assert_eq!(alert_of(&rolled_back(RollBackCause::Requested)), None);
     let stalled = |in_evaluation| {
-        Event::Stalled(Stalled { seconds: 90.0, usual_seconds: 2.0, in_evaluation })
+        Event::Stalled(Stalled { seconds: 90.0, usual_seconds: 0.00039, in_evaluation })
     };
     for (in_evaluation, what) in [
         (false, "A step has taken 1m 30s so far"),
         (true, "An evaluation has stood still for 1m 30s"),
     ] {
-        let reason = format!("{what}, and steps usually take 2s.");
+        let reason = format!("{what}, and steps usually take 0.39 ms.");
         assert_eq!(alert_of(&stalled(in_evaluation)), Some(("stalled", reason)));
     }
     let all = [
@@ -55,6 +55,25 @@ fn an_event_alerts_to_what_it_means() {
     let found = all.map(|event| alert_of(&event).unwrap().0);
     let kinds: BTreeSet<&str> = KINDS.iter().copied().collect();
     assert_eq!(BTreeSet::from(found), kinds);
+}
+
+/// Two kinds in turn are each left out too.
+#[test]
+fn each_kind_alerts_once_in_a_while() {
+    let temporary = tempfile::tempdir().unwrap();
+    let received = temporary.path().join("received");
+    let folder = RunFolder::create(temporary.path(), "run").unwrap();
+    let script = format!("echo $(cat) >> '{}'", received.display());
+    let command = ["sh", "-c", &script].map(str::to_owned).to_vec();
+    let config = AlertConfig { command, ..AlertConfig::default() };
+    let mut alerts = Alerts::new(&folder, &config).unwrap().unwrap();
+    let stalled = Event::Stalled(Stalled { seconds: 90.0, usual_seconds: 2.0, in_evaluation: false });
+    for event in [warning("No space left on device."), stalled].iter().cycle().take(6) {
+        alerts.on_event(&Record::now(7, event.clone()));
+    }
+    assert_eq!(alerts.finish(), Vec::<String>::new());
+    let received = std::fs::read_to_string(received).unwrap();
+    assert_eq!(received.lines().count(), 2, "{received}");
 }
 
 #[test]

@@ -15,12 +15,14 @@ use super::selection::{refuse_other_program, select_checkpoint};
 use super::status::locked;
 use crate::checkpointing::ranks::{self, Plan, Received};
 use crate::cli;
+use crate::config::alert::AlertConfig;
 use crate::config::kinds::Kinds;
 use crate::config::mutable_keys::{
     ALPHA_SCHEDULE, FINAL_SYNC, LIVE, PERIOD, PERIOD_SCHEDULE, PRESET, flattened, may_change,
     may_change_list, value_at,
 };
 use crate::config::schedule::ScheduleKind;
+use crate::config::watchdog::WatchdogConfig;
 use crate::config::{Config, Override};
 use crate::console::eprint_line;
 use crate::controls::Hangup;
@@ -250,7 +252,7 @@ fn changed_config(
     let saved = if metadata.config.is_null() { &before } else { &metadata.config };
     let foreign = differences(saved, &before);
     if let Some((key, now)) =
-        foreign.iter().find(|(key, now)| !may_change(key) && !is_new(kinds, saved, key, now))
+        foreign.iter().find(|(key, now)| !may_change(key) && !is_default(kinds, saved, key, now))
     {
         return Err(UsageError::new(format!(
             "The checkpoint {} was taken with another config than `{place}`: `{key}` was {}, and is {now}. Correct \
@@ -261,7 +263,7 @@ fn changed_config(
         .into());
     }
     let mut changes = differences(saved, &after.config.to_json());
-    changes.retain(|key, now| !is_new(kinds, saved, key, now));
+    changes.retain(|key, now| !is_default(kinds, saved, key, now));
     let refused: Vec<&String> = changes.keys().filter(|key| !may_change(key)).collect();
     // Another kind has other keys: the one to name is the one that was set.
     let set = refused.iter().find(|key| overrides.iter().any(|set| &set.key == **key));
@@ -319,12 +321,13 @@ fn changed_file(
     changes: &Map<String, Value>,
     overrides: &[Override],
 ) -> Option<String> {
+    let defaults = defaults();
     let in_file = changes.iter().filter(|(key, _)| overrides.iter().all(|set| set.key != **key));
     let all = in_file.map(|(key, now)| {
-        let then = value_at(&metadata.config, key).unwrap_or(&Value::Null);
-        format!("`{key}` is {now}, and was {then}")
+        let then = value_at(&metadata.config, key).or_else(|| value_at(&defaults, key));
+        format!("`{key}` is {now}, and was {}", then.unwrap_or(&Value::Null))
     });
-    let all: Vec<String> = all.collect();
+    let all = all.collect::<Vec<_>>();
     (!all.is_empty()).then(|| {
         format!(
             "The run's config has changed since {} was saved. From here on: {}.",
@@ -362,20 +365,19 @@ pub(super) fn other_file(
             format!("`{key}` is {own}, not {value}")
         })
         .collect();
+    let (file, all) = (file.display(), all.join("; "));
     Ok((!all.is_empty()).then(|| {
         format!(
-            "The run resumes with its own config, and {} differs from it: {}. Use `--set` to change the run's.",
-            file.display(),
-            all.join("; ")
+            "The run resumes with its own config, and {file} differs from it: {all}. Use `--set` to change the run's."
         )
     }))
 }
 
-/// Whether a later version of the program has added the key, and it has its default: that of the section, or that of
-/// the saved kind.
-fn is_new(kinds: &Kinds, saved: &Value, key: &str, now: &Value) -> bool {
-    if value_at(saved, key).is_some() {
-        return false;
+/// Whether a key has its default, that of the section or of the saved kind, on the side that has it: another version of the
+/// program did not know it, or leaves out the defaults of its section.
+fn is_default(kinds: &Kinds, saved: &Value, key: &str, now: &Value) -> bool {
+    if let Some(before) = value_at(saved, key) {
+        return now.is_null() && value_at(&defaults(), key) == Some(before);
     }
     let of_kind = || {
         let (section, own) = key.split_once('.')?;
@@ -387,7 +389,10 @@ fn is_new(kinds: &Kinds, saved: &Value, key: &str, now: &Value) -> bool {
 
 fn defaults() -> Value {
     let lookahead = Some(lookahead_core::LookaheadConfig::default());
-    Config { lookahead, ..Config::default() }.to_json()
+    let mut all = Config { lookahead, ..Config::default() }.to_json(); // without these sections
+    all["watchdog"] = serde_json::to_value(WatchdogConfig::default()).unwrap_or_default();
+    all["alert"] = serde_json::to_value(AlertConfig::default()).unwrap_or_default();
+    all
 }
 
 fn other_algorithm(with: bool) -> UsageError {

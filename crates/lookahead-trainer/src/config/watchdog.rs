@@ -22,11 +22,11 @@ pub struct WatchdogConfig {
     pub plateau_steps: u64,
     /// What to do about a step that takes far too long.
     pub stall: WatchdogAction,
-    /// How many times the usual time of a step that is.
+    /// After how many times its usual duration a step counts as stalled.
     pub stall_factor: f64,
-    /// How many seconds that is at least.
+    /// Before how many seconds a step never counts as stalled.
     pub stall_seconds: f64,
-    /// Automatic roll-backs after which the next one ends the run. Without a value there is no limit.
+    /// Automatic roll-backs after which the next one ends the run: see [`roll_back_limit`](Self::roll_back_limit).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_roll_backs: Option<u64>,
     /// By what the learning rate is multiplied at an automatic roll-back.
@@ -95,8 +95,8 @@ pub(super) const KEYS: &[Key] = &[
          the program, and the run resumes from its newest checkpoint",
     )
     .example("\"stop\""),
-    Key::number("stall_factor", "how many times the usual time of a step that is").at_least(2.0),
-    Key::number("stall_seconds", "how many seconds that is at least").above(0.0).at_most(86400.0),
+    Key::number("stall_factor", "a step counts as stalled after this many times its usual duration").at_least(2.0),
+    Key::number("stall_seconds", "a step never counts as stalled before this many seconds").above(0.0).at_most(86400.0),
     Key::whole(
         "max_roll_backs",
         "how many automatic roll-backs a run may have, those of `lookahead.non_finite` included; the next one ends it \
@@ -140,11 +140,8 @@ impl Default for WatchdogConfig {
 }
 
 impl WatchdogConfig {
-    /// Fills in defaults, and checks that the actions are possible.
-    pub(crate) fn resolve(
-        &mut self,
-        lookahead: Option<&LookaheadConfig>,
-    ) -> Result<(), ConfigIssue> {
+    /// Checks that the actions are possible.
+    pub(crate) fn check(&self, lookahead: Option<&LookaheadConfig>) -> Result<(), ConfigIssue> {
         if self.stall == WatchdogAction::RollBack {
             return Err(ConfigIssue::new(
                 "watchdog.stall",
@@ -162,8 +159,12 @@ impl WatchdogConfig {
                 ),
             ));
         }
-        self.max_roll_backs.get_or_insert(ROLL_BACKS);
         Ok(())
+    }
+
+    /// How many automatic roll-backs a run may have; none if there is no limit.
+    pub(crate) fn roll_back_limit(&self) -> Option<u64> {
+        self.max_roll_backs.or_else(|| self.rolling_back().map(|_| ROLL_BACKS))
     }
 
     /// The action that rolls back, by its key, if there is one.

@@ -11,6 +11,7 @@ use lookahead_run::event::{RunEnded, Split, Status, Weights};
 use super::diverged::refuse_loss;
 use super::early_stopping;
 use super::hooks::Hooks;
+use super::hooks::checkpoints::Saving;
 use super::setup::Training;
 
 /// Ends a run that has taken its last step or no longer improves, and returns how it ended.
@@ -55,7 +56,7 @@ fn last_sync(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<ControlFlow<
     if hooks.fast_test_loss.is_none() && hooks.test_fast(t)?.is_break() {
         return Ok(Break(()));
     }
-    hooks.prepare_state(t)?;
+    hooks.prepare_state(t, Saving::Requested)?;
     hooks.checkpoints.keep_state(t, &mut hooks.events)?;
     // That may have rolled the cycle back.
     if !t.lacks_final_sync() {

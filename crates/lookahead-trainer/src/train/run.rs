@@ -90,8 +90,10 @@ fn save_after(error: &anyhow::Error, training: &mut Training, hooks: &mut Hooks)
     // One of several processes has only a part of the training.
     let folder = hooks.checkpoints.folder.as_ref()?;
     let resume = hints::resume(&folder.present_path());
-    if error.is::<StoppedByHook>() {
-        return Some(format!("Resume with: {resume}"));
+    if let Some(stopped) = error.downcast_ref::<StoppedByHook>() {
+        let more = stopped.max_roll_backs;
+        let more = more.map(|more| format!(" --set watchdog.max_roll_backs={more}"));
+        return Some(format!("Resume with: {resume}{}", more.unwrap_or_default()));
     }
     if error.is::<Diverged>() || training.step() == 0 || !training.workers().is_single() {
         return None;

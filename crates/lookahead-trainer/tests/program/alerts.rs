@@ -1,5 +1,6 @@
 //! Alerts: real programs that get them, and a local web server, also those that fail and that hang.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +11,7 @@ use std::sync::mpsc::{Receiver, channel};
 use lookahead_run::event::Event;
 use serde_json::Value;
 
-use crate::common::{SMALL, Sandbox, failed, stderr, succeeded, train, wait_until};
+use crate::common::{SMALL, Sandbox, failed, signal, stderr, succeeded, train, wait_until};
 
 /// A program that is a shell script in the sandbox, as a value of `alert.command`.
 fn program(sandbox: &Sandbox, script: &str) -> String {
@@ -72,15 +73,83 @@ fn a_run_that_fails_alerts_and_one_that_is_not_wanted_does_not() {
 #[test]
 fn a_full_disk_alerts() {
     let sandbox = Sandbox::new(&SMALL.replace("hidden = [16]", "hidden = [256]"));
-    let command = program(&sandbox, "cat >> received; echo >> received");
+    let command = program(&sandbox, COLLECT);
     let output = sandbox.with_file_limit(100, &train("run", &["--set", &command]));
     assert!(stderr(&output).contains("NO CHECKPOINT"), "{}", stderr(&output));
-    let text = fs::read_to_string(sandbox.path().join("received")).unwrap();
-    let kinds: Vec<Value> = text
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["alert"].clone())
-        .collect();
-    assert_eq!(kinds, ["disk_full", "failed"], "each once");
+    assert_eq!(kinds(&sandbox), ["disk_full", "failed"], "each once");
+}
+
+/// The kinds of the alerts that [`COLLECT`] got, sorted: those of the same moment come in any order.
+fn kinds(sandbox: &Sandbox) -> Vec<String> {
+    let text = fs::read_to_string(sandbox.path().join("received")).unwrap_or_default();
+    let kind =
+        |line| serde_json::from_str::<Value>(line).unwrap()["alert"].as_str().map(str::to_owned);
+    let mut kinds: Vec<String> = text.lines().filter_map(kind).collect();
+    kinds.sort();
+    kinds
+}
+
+/// Adds the alert as a line, in one write.
+const COLLECT: &str = "echo \"$(cat)\" >> received";
+
+/// Rolls back in its first steps, and then fails.
+const HOPELESS: [&str; 6] = [
+    "--set",
+    "optimizer.lr=1e30",
+    "--set",
+    "lookahead.non_finite=roll_back",
+    "--set",
+    "watchdog.max_roll_backs=1",
+];
+
+#[test]
+fn the_last_alert_does_not_wait_for_earlier_ones_or_for_the_other_way() {
+    let sandbox = Sandbox::new(SMALL);
+    let command = program(&sandbox, COLLECT);
+    let (address, requests) = server(&[]);
+    let webhook = format!("alert.webhook={address}");
+    let hangs = ["--set", &command, "--set", &webhook, "--set", "alert.timeout=1"];
+    let output = sandbox.lookahead(&train("run", &[&HOPELESS[..], &hangs].concat()));
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(kinds(&sandbox), ["failed", "rolled_back"]);
+    let sent = requests.try_iter().map(|(_, alert)| alert["alert"].as_str().unwrap().to_owned());
+    assert_eq!(sent.collect::<BTreeSet<_>>(), ["failed", "rolled_back"].map(str::to_owned).into());
+
+    // A program that hangs in an earlier alert doesn't keep the last one back either.
+    let script = format!(
+        "alert=$(cat); case $alert in *rolled_back*) sleep 600;; esac; echo \"$alert\" | ({COLLECT})"
+    );
+    fs::remove_file(sandbox.path().join("received")).unwrap();
+    let command = program(&sandbox, &script);
+    let hangs = ["--set", &command, "--set", "alert.timeout=1"];
+    let output = sandbox.lookahead(&train("other", &[&HOPELESS[..], &hangs].concat()));
+    assert_eq!(kinds(&sandbox), ["failed"]);
+    let said = stderr(&output);
+    assert!(
+        said.contains("The alert `rolled_back`") && said.contains("after 1 s (`alert.timeout`)"),
+        "{said}"
+    );
+}
+
+/// A step that takes twice as long as usual comes soon on any machine.
+#[test]
+fn a_step_that_takes_too_long_alerts() {
+    let sandbox = Sandbox::new(SMALL);
+    let command = program(&sandbox, COLLECT);
+    let sets = [
+        "watchdog.stall_factor=2",
+        "watchdog.stall_seconds=0.001",
+        "train.max_steps=10000000",
+        &command,
+    ];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    let mut child = sandbox.start("run", &sets);
+    sandbox.wait_for("run", &mut child, |record| matches!(record.event, Event::Stalled(_)));
+    wait_until("the alert", || kinds(&sandbox) == ["stalled"]);
+    let reason = received(&sandbox)["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains(" ms so far, and") && reason.ends_with(" ms."), "{reason}");
+    signal(&child, "TERM");
+    succeeded(child.wait_with_output().unwrap());
 }
 
 #[test]
@@ -99,7 +168,7 @@ fn a_program_that_fails_or_hangs_is_a_warning_and_does_not_outlive_the_run() {
     let command = program(&sandbox, "sleep 600 & echo $$ $! > processes; sleep 600");
     let hanging = ["--set", &command, "--set", "alert.timeout=1"];
     let said = stderr(&sandbox.train("hanging", &hanging));
-    assert!(said.contains("did not end in time and was killed"), "{said}");
+    assert!(said.contains("was killed: it had not ended after 1 s (`alert.timeout`)"), "{said}");
     let processes = fs::read_to_string(sandbox.path().join("processes")).unwrap();
     for id in processes.split_whitespace() {
         let stat = format!("/proc/{id}/stat");

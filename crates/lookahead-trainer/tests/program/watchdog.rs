@@ -39,7 +39,7 @@ fn ctl_rolls_back_a_run_with_slow_weights_and_no_other() {
     sandbox.wait_for("run", &mut child, |record| record.step > 20);
     let output = succeeded(sandbox.lookahead(&["ctl", "runs/run", "roll-back"]));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("The fast weights went back to the slow ones at step"), "{said}");
+    assert!(said.contains("Rolled back to the slow weights, as requested;"), "{said}");
     let back = sandbox.records("run").iter().position(rolled_back).unwrap();
     sandbox.wait_for("run", &mut child, |record| {
         matches!(record.event, Event::Step(step) if step.phase == 1) && record.step > 20
@@ -64,13 +64,19 @@ fn ctl_rolls_back_a_run_with_slow_weights_and_no_other() {
 #[test]
 fn a_run_whose_loss_jumps_again_and_again_fails_with_the_reason() {
     let sandbox = Sandbox::new(SMALL);
-    let sets = ["--set", "watchdog.spike=roll_back", "--set", "lookahead.non_finite=roll_back"];
+    let sets =
+        ["watchdog.spike=roll_back", "watchdog.lr_factor=0.5", "lookahead.non_finite=roll_back"];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
     let mut child = sandbox.start("run", &[&ENDLESS[..], &sets].concat());
     sandbox.wait_for("run", &mut child, |record| record.step > 40);
     let (key, value) = ("optimizer.lr".to_owned(), 1000.into());
     ask(&sandbox, Command::Set(Setting { key, value }));
     let output = child.wait_with_output().unwrap();
-    failed(&output, 1, &["too many (`watchdog.max_roll_backs`)", "Resume with: "]);
+    failed(
+        &output,
+        1,
+        &["This is roll-back 4, and `watchdog.max_roll_backs` is 3", "Resume with: "],
+    );
     let records = sandbox.records("run");
     let Some(Record { event: Event::RunEnded(ended), step, .. }) = records.last() else {
         panic!("{:?}", records.last())
@@ -78,6 +84,55 @@ fn a_run_whose_loss_jumps_again_and_again_fails_with_the_reason() {
     assert_eq!(ended.status, Status::Failed);
     assert_eq!(records.iter().filter(|record| rolled_back(record)).count(), 4);
     assert!(sandbox.run_folder("run").join(format!("step-{step:08}")).exists(), "it is saved");
+    let lr_scales: Vec<f64> = records
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::RolledBack(event) => Some(event.lr_scale),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(lr_scales, [0.5, 0.25, 0.125, 0.125], "the one that ends the run cuts nothing");
+
+    // The command that it prints allows as many roll-backs again.
+    let said = stderr(&output);
+    let hint = said.lines().find_map(|line| line.strip_prefix("Resume with: lookahead "));
+    let (_, set) = hint.unwrap().split_once("--set ").unwrap();
+    assert_eq!(set, "watchdog.max_roll_backs=7");
+    let output = sandbox.lookahead(&["resume", "runs/run", "--no-tui", "--quiet", "--set", set]);
+    failed(&output, 1, &["This is roll-back 8, and `watchdog.max_roll_backs` is 7"]);
+}
+
+/// A run's config has no defaults of the section, so that nothing else seems to have changed.
+#[test]
+fn one_key_that_is_set_at_a_resume_is_one_change() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &[]);
+    let sets = ["watchdog.spike=roll_back", "alert.command=[\"true\"]", "train.max_steps=16"];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    let said = stderr(&sandbox.resume("run", &sets));
+    assert!(!said.contains("config has changed"), "{said}");
+    let records = sandbox.records("run");
+    let changes = records.iter().find_map(|record| match &record.event {
+        Event::Resumed(resumed) => Some(resumed.changes.keys().cloned().collect::<Vec<_>>()),
+        _ => None,
+    });
+    assert_eq!(changes.unwrap(), ["alert.command", "train.max_steps", "watchdog.spike"]);
+    let config = std::fs::read_to_string(sandbox.run_folder("run").join("config.toml")).unwrap();
+    let config: toml::Table = config.parse().unwrap();
+    assert_eq!(config["watchdog"].as_table().unwrap().len(), 1);
+    assert_eq!(config["alert"].as_table().unwrap().len(), 1);
+    // One in which all are written out, and another value in an editor.
+    let all =
+        "[watchdog]\nspike = \"stop\"\nspike_window = 50\nlr_factor = 1.0\nstall = \"note\"\n";
+    let path = sandbox.run_folder("run").join("config.toml");
+    let mut edited = config.clone();
+    edited.insert("watchdog".to_owned(), all.parse::<toml::Table>().unwrap()["watchdog"].clone());
+    std::fs::write(&path, edited.to_string()).unwrap();
+    let said = stderr(&sandbox.resume("run", &["--set", "train.max_steps=18"]));
+    assert!(
+        said.contains("From here on: `watchdog.spike` is \"stop\", and was \"roll_back\".\n"),
+        "{said}"
+    );
 }
 
 const LOCAL: [&str; 4] =
@@ -101,7 +156,11 @@ fn several_processes_take_settings_and_roll_backs_alike() {
             matches!(&record.event, Event::Changed(changed) if changed.changes.contains_key(key))
         });
     }
-    ask(&sandbox, Command::RollBack);
+    succeeded(sandbox.lookahead(&["ctl", "runs/run", "pause"]));
+    let output = succeeded(sandbox.lookahead(&["ctl", "runs/run", "roll-back"]));
+    let said = stderr(&output);
+    assert!(said.contains("after `lookahead ctl runs/run continue` it rolls back"), "{said}");
+    succeeded(sandbox.lookahead(&["ctl", "runs/run", "continue"]));
     sandbox.wait_for("run", &mut ranks[0], rolled_back);
     assert_eq!(roll_backs(&sandbox, RollBackCause::Requested), 1);
     let step = sandbox.records("run").last().unwrap().step;
@@ -135,7 +194,7 @@ fn several_processes_roll_back_alike() {
         let outputs: Vec<_> =
             ranks.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
         for output in &outputs {
-            failed(output, 1, &["too many (`watchdog.max_roll_backs`)"]);
+            failed(output, 1, &["This is roll-back 4, and `watchdog.max_roll_backs` is 3"]);
         }
         // Both name the same mean.
         let records = sandbox.records("run");

@@ -63,7 +63,7 @@ impl Follower {
             }
             match control::status_within(folder, PATIENCE.saturating_sub(started.elapsed())) {
                 Ok(now) => {
-                    if let Some(outcome) = self.by_status(&now, command) {
+                    if let Some(outcome) = self.by_status(folder, &now, command) {
                         return Ok(outcome);
                     }
                 }
@@ -115,10 +115,7 @@ impl Follower {
             (Event::RolledBack(found), Command::RollBack)
                 if found.cause == RollBackCause::Requested =>
             {
-                Some(Ok(format!(
-                    "The fast weights went back to the slow ones at step {}.",
-                    count(step)
-                )))
+                Some(Ok(format!("Step {}: {}", count(step), found.message)))
             }
             (Event::Changed(Changed { changes }), Command::Set(Setting { key, .. })) => {
                 changes.get(key).map(|value| Ok(set(key, value, step)))
@@ -174,10 +171,20 @@ impl Follower {
     }
 
     /// The outcome by the run's status, which has no failures.
-    fn by_status(&self, now: &Status, command: &Command) -> Option<String> {
+    fn by_status(&self, folder: &RunFolder, now: &Status, command: &Command) -> Option<String> {
         match command {
             Command::Pause if now.state == State::Paused => Some(paused(now.step)),
             Command::Continue if now.state == State::Training => Some(continued(now.step)),
+            // Several processes roll back at the end of a cycle.
+            Command::RollBack if now.state == State::Paused && !now.ranks.is_empty() => {
+                Some(format!(
+                    "Accepted. The run is paused, at step {}: after `{} ctl {} continue` it rolls back at the end of the \
+                     cycle.",
+                    count(now.step),
+                    program_name(),
+                    hints::quoted(folder.path())
+                ))
+            }
             Command::Checkpoint => {
                 let before = self.before.as_ref()?.checkpoint.as_ref();
                 now.checkpoint.as_ref().filter(|name| before != Some(*name)).map(|name| saved(name))

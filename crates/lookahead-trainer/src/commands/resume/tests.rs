@@ -29,7 +29,19 @@ fn keys_that_the_saved_kind_did_not_have_yet_are_new_if_they_have_their_defaults
         ("train.seed", json!(0), true),
         ("train.seed", json!(1), false),
         ("model.hidden", json!([256, 128]), true),
+        // Of a section that is written without its defaults.
+        ("watchdog.spike_window", json!(50), true),
+        ("watchdog.spike", json!("stop"), false),
     ] {
-        assert_eq!(is_new(registry.kinds(), &saved, key, &now), expected, "{key} {now}");
+        assert_eq!(is_default(registry.kinds(), &saved, key, &now), expected, "{key} {now}");
     }
+}
+
+#[test]
+fn defaults_that_an_earlier_version_wrote_and_this_one_leaves_out_have_not_changed() {
+    let saved = json!({"watchdog": {"spike": "stop", "lr_factor": 1.0}, "alert": {"timeout": 7}});
+    let registry = Registry::builtin();
+    let gone = |key| is_default(registry.kinds(), &saved, key, &Value::Null);
+    assert!(gone("watchdog.lr_factor"));
+    assert!(!gone("watchdog.spike") && !gone("alert.timeout"));
 }

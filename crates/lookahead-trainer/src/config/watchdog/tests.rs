@@ -9,7 +9,7 @@ fn what_can_not_be_rolled_back_is_refused() {
         (&stalled, Some(&around), "watchdog.stall", "Use off, note or stop"),
         (&spike, None, "watchdog.spike", "Add that section"),
     ] {
-        let issue = config.clone().resolve(lookahead).unwrap_err();
+        let issue = config.check(lookahead).unwrap_err();
         assert_eq!(issue.key, key);
         assert!(issue.message.contains(fix), "{}", issue.message);
     }
@@ -17,12 +17,8 @@ fn what_can_not_be_rolled_back_is_refused() {
 
 #[test]
 fn roll_backs_have_a_limit_by_default_if_the_watchdog_makes_them() {
-    let around = LookaheadConfig::default();
-    let limit = |spike, set| {
-        let max_roll_backs = set;
-        let mut config = WatchdogConfig { spike, max_roll_backs, ..WatchdogConfig::default() };
-        config.resolve(Some(&around)).unwrap();
-        config.max_roll_backs
+    let limit = |spike, max_roll_backs| {
+        WatchdogConfig { spike, max_roll_backs, ..WatchdogConfig::default() }.roll_back_limit()
     };
     assert_eq!(limit(WatchdogAction::Note, None), None, "as before there was a watchdog");
     assert_eq!(limit(WatchdogAction::RollBack, None), Some(3));

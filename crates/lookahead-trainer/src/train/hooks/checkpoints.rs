@@ -74,26 +74,16 @@ impl Checkpoints {
 
     /// Takes a snapshot and has it written while training continues, after waiting for the one that is being written.
     /// If the disk refuses it, that is a warning, and it is retried. Fails if the weights are NaN or infinity.
-    pub(super) fn save(
-        &mut self,
-        t: &mut Training,
-        events: &mut Events,
-        saving: Saving,
-    ) -> anyhow::Result<()> {
+    pub(super) fn save(&mut self, t: &mut Training, events: &mut Events) -> anyhow::Result<()> {
         events.timer.begin();
-        let begun = self.begin(t, events, saving);
+        let begun = self.begin(t, events);
         events.timer.end(Phase::Checkpoint);
         begun
     }
 
-    fn begin(
-        &mut self,
-        t: &mut Training,
-        events: &mut Events,
-        saving: Saving,
-    ) -> anyhow::Result<()> {
+    fn begin(&mut self, t: &mut Training, events: &mut Events) -> anyhow::Result<()> {
         let started = Instant::now();
-        let Some(snapshot) = self.snapshot(t, events, saving)? else { return Ok(()) };
+        let snapshot = self.snapshot(t, events)?;
         self.retry_at = None;
         let ranks = states_of_others(t, &snapshot);
         if let Ok(Some(ranks)) = ranks {
@@ -105,13 +95,8 @@ impl Checkpoints {
         ranks.map(drop)
     }
 
-    /// A snapshot of the training, once the previous one is written; none if a routine checkpoint is skipped.
-    fn snapshot(
-        &mut self,
-        t: &mut Training,
-        events: &mut Events,
-        saving: Saving,
-    ) -> anyhow::Result<Option<Snapshot>> {
+    /// A snapshot of the training, once the previous one is written.
+    fn snapshot(&mut self, t: &mut Training, events: &mut Events) -> anyhow::Result<Snapshot> {
         // The log has all events of a step before its checkpoint is there.
         events.read_losses(&mut t.state, t.config.optimizer.lr)?;
         self.settings.keep(t.state.step, events, true);
@@ -119,15 +104,12 @@ impl Checkpoints {
         if let Some(done) = self.writer.wait() {
             self.record(events, done)?;
         }
-        if !can_be_saved(t, events, saving)? {
-            return Ok(None);
-        }
         let mut snapshot = self.writer.spare().context(THREAD_IS_GONE)?;
         if let Err(error) = take(t, &mut snapshot) {
             self.writer.give_back(snapshot);
             return Err(error);
         }
-        Ok(Some(snapshot))
+        Ok(snapshot)
     }
 
     /// Takes a snapshot for the last checkpoint, before the last sync. It stays in the writer's memory, and what is
@@ -137,9 +119,8 @@ impl Checkpoints {
         t: &mut Training,
         events: &mut Events,
     ) -> anyhow::Result<()> {
-        if let Some(snapshot) = self.snapshot(t, events, Saving::Requested)? {
-            self.writer.give_back(snapshot);
-        }
+        let snapshot = self.snapshot(t, events)?;
+        self.writer.give_back(snapshot);
         Ok(())
     }
 
@@ -176,7 +157,7 @@ impl Checkpoints {
             return Ok(());
         }
         for pause in LAST_ATTEMPTS {
-            self.save(t, events, Saving::Requested)?;
+            self.save(t, events)?;
             let saved = match self.writer.wait() {
                 Some(done) => self.record(events, done)?,
                 None if t.workers.is_single() => break,
@@ -325,7 +306,11 @@ pub(crate) enum Saving {
 /// Whether a checkpoint can be saved now. Fast weights that the next sync will roll back can't: a routine
 /// checkpoint is skipped then, so that checkpoints never change a training, and for a requested one they are
 /// rolled back at once.
-fn can_be_saved(t: &mut Training, events: &mut Events, saving: Saving) -> anyhow::Result<bool> {
+pub(super) fn can_be_saved(
+    t: &mut Training,
+    events: &mut Events,
+    saving: Saving,
+) -> anyhow::Result<bool> {
     if !t.guard.drops_cycles() {
         return Ok(true);
     }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::{Duration, Instant};
 
 use lookahead_run::command::Command;
-use lookahead_run::event::{Event, RollBackCause};
+use lookahead_run::event::Event;
 use lookahead_run::program_name;
 use lookahead_run::status::State;
 
@@ -15,9 +15,6 @@ use crate::train::setup::Training;
 
 /// How often a paused run checks for events.
 const POLL: Duration = Duration::from_millis(20);
-
-/// What a roll-back on request did.
-pub(super) const REQUESTED: &str = "As requested, the fast weights went back to the slow ones.";
 
 impl Hooks {
     /// Carries out a request. A pause lasts until `Continue` or `Stop`.
@@ -48,9 +45,7 @@ impl Hooks {
                     self.events.timer.leave_out(since.elapsed());
                 }
                 Command::Pause | Command::Continue => {}
-                Command::RollBack => {
-                    self.roll_back(t, RollBackCause::Requested, REQUESTED.to_owned())?
-                }
+                Command::RollBack => self.roll_back_as_requested(t)?,
                 Command::Set(setting) => {
                     self.settings.set(&setting, t, &mut self.events)?;
                 }

@@ -5,12 +5,11 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::{Duration, Instant};
 
 use lookahead_run::command::{Command, Setting};
-use lookahead_run::event::{Event, Rank, Ranks, RollBackCause};
+use lookahead_run::event::{Event, Rank, Ranks};
 use lookahead_run::status::State;
 
 use super::Hooks;
 use super::checkpoints::Saving;
-use super::commands::REQUESTED;
 use super::roll_back::NO_SLOW_WEIGHTS;
 use crate::controls::Request;
 use crate::distributed::ControlFlags;
@@ -130,7 +129,7 @@ impl Hooks {
         let wanted = std::mem::take(&mut self.roll_back_is_due);
         let own = self.controls.take(&Command::RollBack) || wanted;
         if t.workers.means(&[f64::from(u8::from(own))])?[0] > 0.0 {
-            self.roll_back(t, RollBackCause::Requested, REQUESTED.to_owned())?;
+            self.roll_back_as_requested(t)?;
         }
         Ok(())
     }

@@ -49,7 +49,7 @@ use std::ops::ControlFlow::{self, Continue};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
-use lookahead_run::command::{Command, Setting};
+use lookahead_run::command::Command;
 use lookahead_run::event::{self, Event, RunEnded};
 use lookahead_run::status::State;
 use lookahead_run::words::sentences;
@@ -61,11 +61,10 @@ use super::hook::{Hook, HookContext, InnerStep, processes_decide};
 use super::setup::Training;
 use super::watchdog::WatchdogHook;
 use crate::checkpointing::writer::Writer;
-use crate::config::mutable_keys::PERIOD;
 use crate::controls::{Controls, Hangup};
 use crate::hints;
 use crate::observer::{Observer, Show};
-use checkpoints::{Checkpoints, Saving};
+use checkpoints::{Checkpoints, Saving, can_be_saved};
 use events::Events;
 use roll_back::NO_SLOW_WEIGHTS;
 use settings::Settings;
@@ -204,7 +203,7 @@ impl Hooks {
             match &command {
                 Command::Set(setting) => {
                     let unkept = settings.accept(setting, || pass_on(command.clone()))?;
-                    Ok(unkept.map(|why| not_kept_yet(setting, current.get().step, &why)))
+                    Ok(unkept.map(|why| settings::not_kept_yet(setting, current.get().step, &why)))
                 }
                 Command::RollBack if !has_slow_weights => Err(NO_SLOW_WEIGHTS.to_owned()),
                 _ => pass_on(command).map(|()| None),
@@ -418,8 +417,10 @@ impl Hooks {
     /// If the weights are NaN or infinity.
     pub(super) fn save(&mut self, t: &mut Training, saving: Saving) -> anyhow::Result<()> {
         let _rest = self.events.step_clock.rest();
-        self.prepare_state(t)?;
-        self.checkpoints.save(t, &mut self.events, saving)
+        if !self.prepare_state(t, saving)? {
+            return Ok(());
+        }
+        self.checkpoints.save(t, &mut self.events)
     }
 
     /// Saves, and waits until the checkpoint is on the disk.
@@ -428,20 +429,28 @@ impl Hooks {
     /// If the weights are NaN or infinity, or the disk keeps refusing.
     pub(super) fn save_and_wait(&mut self, t: &mut Training) -> anyhow::Result<()> {
         let _rest = self.events.step_clock.rest();
-        self.prepare_state(t)?;
+        self.prepare_state(t, Saving::Requested)?;
         self.checkpoints.save_and_wait(t, &mut self.events)
     }
 
-    /// Puts the hooks' state into the training's, once the hooks have all losses up to here.
+    /// Before a checkpoint: puts the hooks' state into the training's, once the hooks have all losses up to here, and know of
+    /// the cycle that is dropped if the weights can't be saved. Returns whether there can be a checkpoint.
     ///
     /// # Errors
     /// If a loss is NaN or infinity, or a hook fails.
-    pub(super) fn prepare_state(&mut self, t: &mut Training) -> anyhow::Result<()> {
+    pub(super) fn prepare_state(
+        &mut self,
+        t: &mut Training,
+        saving: Saving,
+    ) -> anyhow::Result<bool> {
         t.context(&mut self.events).read_losses()?;
+        if !can_be_saved(t, &mut self.events, saving)? {
+            return Ok(false);
+        }
         self.deliver_events(t)?;
         self.each(t, |hook, context| hook.before_checkpoint(context))?;
         self.collect_state(t);
-        Ok(())
+        Ok(true)
     }
 
     /// Saves a training that failed as far as it got, and returns the checkpoint's name.
@@ -480,17 +489,6 @@ fn builtin(t: &Training, folder: Option<&RunFolder>) -> anyhow::Result<Vec<Box<d
     list.push(Box::new(resources::ResourceHook::default()));
     list.extend(t.registry.make_hooks(&t.config)?);
     Ok(list)
-}
-
-/// The answer to a request for a setting that holds, but that the disk did not take.
-fn not_kept_yet(setting: &Setting, step: u64, why: &str) -> String {
-    let from = if setting.key == PERIOD { "next cycle" } else { "next step" };
-    format!(
-        "The run is at step {step}, and `{}` = {} holds from its {from} on, but it is not kept yet: \
-         {why} The run tries again. If it is killed before, the change is lost, unless a checkpoint was \
-         saved with it.",
-        setting.key, setting.value
-    )
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use lookahead_run::status::State;
 
 use super::Hooks;
 use super::events::Events;
-use crate::config::issue::format_number;
 use crate::config::watchdog::RollBackMoments;
 use crate::train::divergence::{ROLLED_BACK, check_divergence_limit};
 use crate::train::hook::Request;
@@ -22,6 +21,8 @@ pub(super) const NO_SLOW_WEIGHTS: &str = "The run trains without Lookahead: ther
 #[error("{reason}: the run was stopped, and is saved.")]
 pub struct StoppedByHook {
     reason: String,
+    /// If it had too many roll-backs: a `watchdog.max_roll_backs` that allows as many again.
+    pub(crate) max_roll_backs: Option<u64>,
 }
 
 impl Hooks {
@@ -32,7 +33,7 @@ impl Hooks {
     pub(super) fn carry_out_request(&mut self, t: &mut Training) -> anyhow::Result<()> {
         match t.request.take() {
             None => Ok(()),
-            Some(Request::Stop { reason }) => self.stop_as_failed(t, reason),
+            Some(Request::Stop { reason }) => self.stop_as_failed(t, reason, None),
             Some(Request::RollBack { cause, reason }) => {
                 self.roll_back(t, cause, format!("{reason}: {ROLLED_BACK}"))?;
                 self.check_roll_back_limit(t, &reason)
@@ -55,6 +56,19 @@ impl Hooks {
         let reason = what.trim_end_matches('.').to_owned();
         record_roll_back(t, &mut self.events, RollBackCause::NonFinite, what)?;
         self.check_roll_back_limit(t, &reason)
+    }
+
+    /// Rolls back by request.
+    ///
+    /// # Errors
+    /// Those of the optimizer.
+    pub(super) fn roll_back_as_requested(&mut self, t: &mut Training) -> anyhow::Result<()> {
+        let steps = match t.optimizer.phase() {
+            1 => "1 step".to_owned(),
+            steps => format!("{} steps", format::count(steps)),
+        };
+        let message = format!("Rolled back to the slow weights, as requested; {steps} dropped.");
+        self.roll_back(t, RollBackCause::Requested, message)
     }
 
     /// Sets θ back to φ, with the buffers of the start of the cycle if they are kept, and records that. Without Lookahead
@@ -89,26 +103,36 @@ impl Hooks {
         t: &mut Training,
         reason: &str,
     ) -> anyhow::Result<()> {
+        let Some(limit) = exceeded_limit(t) else { return Ok(()) };
         let count = t.state.roll_backs.count;
-        let Some(limit) = t.config.watchdog.max_roll_backs.filter(|limit| count > *limit) else {
-            return Ok(());
-        };
         let reason = format!(
-            "{reason}. After {} roll-backs this one is too many (`watchdog.max_roll_backs`)",
+            "{reason}. This is roll-back {}, and `watchdog.max_roll_backs` is {}",
+            format::count(count),
             format::count(limit)
         );
-        self.stop_as_failed(t, reason)
+        self.stop_as_failed(t, reason, Some(count + limit.max(1)))
     }
 
     /// Saves the run, and ends it with an error.
-    fn stop_as_failed(&mut self, t: &mut Training, reason: String) -> anyhow::Result<()> {
+    fn stop_as_failed(
+        &mut self,
+        t: &mut Training,
+        reason: String,
+        max_roll_backs: Option<u64>,
+    ) -> anyhow::Result<()> {
         self.save_and_wait(t)?;
-        Err(StoppedByHook { reason }.into())
+        Err(StoppedByHook { reason, max_roll_backs }.into())
     }
 }
 
-/// After θ went back to φ: counts, cuts the learning rate and records the
-/// roll-back, unless it was requested.
+/// `watchdog.max_roll_backs`, if the run has had more automatic roll-backs.
+fn exceeded_limit(t: &Training) -> Option<u64> {
+    let count = t.state.roll_backs.count;
+    t.config.watchdog.roll_back_limit().filter(|limit| count > *limit)
+}
+
+/// After θ went back to φ: counts and records the roll-back, and cuts the learning rate, unless it was requested. One that ends
+/// the run cuts nothing.
 pub(super) fn record_roll_back(
     t: &mut Training,
     events: &mut Events,
@@ -118,9 +142,9 @@ pub(super) fn record_roll_back(
     let factor = t.config.watchdog.lr_factor;
     if cause != RollBackCause::Requested {
         t.state.roll_backs.count += 1;
-        t.state.roll_backs.lr_scale *= factor;
-        if factor != 1.0 {
-            let lr = format_number(t.learning_rate());
+        if factor != 1.0 && exceeded_limit(t).is_none() {
+            t.state.roll_backs.lr_scale *= factor;
+            let lr = format::significant(t.learning_rate(), 6);
             events.note(
                 t.state.step,
                 format!("The next learning rate is {lr} (`watchdog.lr_factor`)."),

@@ -261,5 +261,16 @@ fn change(setting: &Setting, t: &mut Training, events: &mut Events) -> anyhow::R
     Ok(())
 }
 
+/// The answer to a request for a setting that holds, but that the disk did not take.
+pub(super) fn not_kept_yet(setting: &Setting, step: u64, why: &str) -> String {
+    let from = if setting.key == PERIOD { "next cycle" } else { "next step" };
+    format!(
+        "The run is at step {step}, and `{}` = {} holds from its {from} on, but it is not kept yet: \
+         {why} The run tries again. If it is killed before, the change is lost, unless a checkpoint was \
+         saved with it.",
+        setting.key, setting.value
+    )
+}
+
 #[cfg(test)]
 mod tests;

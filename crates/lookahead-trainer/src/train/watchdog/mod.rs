@@ -9,6 +9,9 @@
 //! Of a single process each loss is judged once it is read. Several processes have a loss each, and must do the same: at
 //! the end of a cycle they exchange their losses, and each judges the means. The reaction comes before the sync, so
 //! that the slow weights take no part of a cycle that is rolled back.
+//!
+//! A roll-back, whatever its cause, also drops what the detectors saw of the cycle: with the losses near its end, those
+//! from φ on would look like a spike.
 
 pub mod plateau;
 pub mod spike;
@@ -30,6 +33,16 @@ pub struct WatchdogHook {
     spike: SpikeDetector,
     plateau: PlateauDetector,
     losses: Losses,
+    /// What the detectors had seen when the cycle began.
+    at_sync: Seen,
+}
+
+/// What the detectors keep of the losses.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Seen {
+    spike: SeenLosses,
+    plateau: SeenMeans,
 }
 
 /// Losses that are not judged yet, since the other processes' are needed too, from the oldest.
@@ -50,6 +63,7 @@ struct Saved {
     spike: SeenLosses,
     plateau: SeenMeans,
     losses: Losses,
+    at_sync: Seen,
 }
 
 impl WatchdogHook {
@@ -59,6 +73,7 @@ impl WatchdogHook {
             spike: SpikeDetector::new(config.spike_window, config.spike_deviations, chance),
             plateau: PlateauDetector::new(config.plateau_steps),
             losses: Losses::default(),
+            at_sync: Seen::default(),
             config: config.clone(),
         }
     }
@@ -67,23 +82,38 @@ impl WatchdogHook {
         [self.config.spike, self.config.plateau].iter().any(|of| *of != WatchdogAction::Off)
     }
 
+    fn seen(&self) -> Seen {
+        Seen { spike: self.spike.seen().clone(), plateau: self.plateau.seen().clone() }
+    }
+
+    /// Drops the losses of the cycle.
+    fn roll_back(&mut self) {
+        self.spike.roll_back(&self.at_sync.spike);
+        self.plateau.roll_back(&self.at_sync.plateau);
+        self.losses = Losses::default();
+    }
+
     /// Judges the loss of a step.
     fn judge(&mut self, context: &mut HookContext<'_>, loss: f64) {
         if let Some(found) = self.spike.judge(loss) {
             let reason = format!(
                 "The loss jumped to {}: the median of the recent ones is {}, and above {} is a spike (`watchdog.spike`)",
-                format::loss(found.loss),
-                format::loss(found.median),
-                format::loss(found.limit)
+                number(found.loss),
+                number(found.median),
+                number(found.limit)
             );
-            react(context, self.config.spike, RollBackCause::Spike, reason, found.is_first);
+            let is_first = match self.config.spike {
+                WatchdogAction::Note => found.is_news,
+                _ => found.is_first,
+            };
+            react(context, self.config.spike, RollBackCause::Spike, reason, is_first);
         }
         if let Some(found) = self.plateau.judge(loss) {
             let reason = format!(
                 "The loss no longer falls: its mean over {} steps is {}, and the lowest so far was {} (`watchdog.plateau`)",
                 format::count(self.config.plateau_steps),
-                format::loss(found.mean),
-                format::loss(found.lowest)
+                number(found.mean),
+                number(found.lowest)
             );
             react(context, self.config.plateau, RollBackCause::Plateau, reason, found.is_first);
         }
@@ -98,6 +128,11 @@ impl WatchdogHook {
         }
         Ok(())
     }
+}
+
+/// A loss: one that is tiny is not 0.
+fn number(loss: f64) -> String {
+    format::significant(loss, 4)
 }
 
 /// Does what an action says. What lasts is noted once, and rolled back as often as it is found.
@@ -128,11 +163,20 @@ impl Hook for WatchdogHook {
         _step: u64,
         event: &Event,
     ) -> anyhow::Result<()> {
-        let (Event::Step(step), true) = (event, self.is_on()) else { return Ok(()) };
-        if context.workers.is_single() {
-            self.judge(context, step.loss);
-        } else {
-            self.losses.own.push(step.loss);
+        match event {
+            _ if !self.is_on() => {}
+            Event::Step(step) => {
+                if step.phase == 1 {
+                    self.at_sync = self.seen();
+                }
+                if context.workers.is_single() {
+                    self.judge(context, step.loss);
+                } else {
+                    self.losses.own.push(step.loss);
+                }
+            }
+            Event::RolledBack(_) => self.roll_back(),
+            _ => {}
         }
         Ok(())
     }
@@ -157,8 +201,9 @@ impl Hook for WatchdogHook {
     }
 
     fn state(&self) -> Option<serde_json::Value> {
-        let (spike, plateau) = (self.spike.seen().clone(), self.plateau.seen().clone());
-        let saved = Saved { spike, plateau, losses: self.losses.clone() };
+        let Seen { spike, plateau } = self.seen();
+        let (losses, at_sync) = (self.losses.clone(), self.at_sync.clone());
+        let saved = Saved { spike, plateau, losses, at_sync };
         self.is_on().then(|| serde_json::to_value(saved).ok()).flatten()
     }
 
@@ -166,7 +211,7 @@ impl Hook for WatchdogHook {
         let saved = Saved::deserialize(state)?;
         self.spike.restore(saved.spike);
         self.plateau.restore(saved.plateau);
-        self.losses = saved.losses;
+        (self.losses, self.at_sync) = (saved.losses, saved.at_sync);
         Ok(())
     }
 }

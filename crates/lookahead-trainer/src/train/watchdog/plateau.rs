@@ -52,6 +52,12 @@ impl PlateauDetector {
         self.seen = seen;
     }
 
+    /// Begins a block, and forgets the blocks since `then`. What has been noted is not noted again.
+    pub fn roll_back(&mut self, then: &SeenMeans) {
+        let (lowest, is_flat) = (then.lowest, self.seen.is_flat);
+        self.seen = SeenMeans { lowest, is_flat, ..SeenMeans::default() };
+    }
+
     /// Adds the next loss, and judges the block that ends with it.
     pub fn judge(&mut self, loss: f64) -> Option<Plateau> {
         if !loss.is_finite() {

@@ -34,8 +34,8 @@ pub struct SeenLosses {
     recent: VecDeque<f64>,
     /// The median of the first ones.
     first: Option<f64>,
-    /// Whether the last one was a spike.
-    is_high: bool,
+    /// Losses since the last spike; none if there was no spike or a whole window of others came since.
+    since_spike: Option<usize>,
 }
 
 /// A loss that is a spike.
@@ -49,6 +49,8 @@ pub struct Spike {
     pub limit: f64,
     /// Whether the loss before it was not one.
     pub is_first: bool,
+    /// Whether there was none within the last `window` losses.
+    pub is_news: bool,
 }
 
 impl SpikeDetector {
@@ -67,6 +69,11 @@ impl SpikeDetector {
         self.seen = seen;
     }
 
+    /// Forgets the losses since `then`. What has been noted is not noted again.
+    pub fn roll_back(&mut self, then: &SeenLosses) {
+        self.seen = SeenLosses { since_spike: self.seen.since_spike, ..then.clone() };
+    }
+
     /// Judges the next loss; `None` if it is no spike, or NaN or infinity.
     pub fn judge(&mut self, loss: f64) -> Option<Spike> {
         if !loss.is_finite() {
@@ -80,9 +87,11 @@ impl SpikeDetector {
             let scale = self.chance.or(seen.first).unwrap_or(median).abs();
             let deviation = self::median(seen.recent.iter().map(|loss| (loss - median).abs()));
             let limit = median + (self.deviations * deviation).max(LEAST_RISE * scale);
-            (loss > limit).then_some(Spike { loss, median, limit, is_first: !seen.is_high })
+            let (is_first, is_news) = (seen.since_spike != Some(0), seen.since_spike.is_none());
+            (loss > limit).then_some(Spike { loss, median, limit, is_first, is_news })
         };
-        seen.is_high = spike.is_some();
+        let others = seen.since_spike.map(|others| others + 1).filter(|of| *of < self.window);
+        seen.since_spike = if spike.is_some() { Some(0) } else { others };
         seen.recent.push_back(loss);
         if seen.recent.len() == FIRST && seen.first.is_none() {
             seen.first = Some(self::median(seen.recent.iter().copied()));

@@ -176,7 +176,7 @@ fn watch(shared: &Shared, config: &WatchdogConfig, samples_of_step: usize, sink:
         let Some(so_far) = waiting.look(shared, passed, limit) else { continue };
         let (seconds, usual_seconds) = (so_far.as_secs_f64(), usual.as_secs_f64());
         let stalled = Stalled { seconds, usual_seconds, in_evaluation: samples > 0 };
-        let [so_far, usual] = [seconds, usual_seconds].map(format::duration);
+        let [so_far, usual] = [seconds, usual_seconds].map(format::short_duration);
         let message = if stalled.in_evaluation {
             format!(
                 "The evaluation after step {} has stood still for {so_far}, and steps usually take {usual} \
@@ -185,8 +185,8 @@ fn watch(shared: &Shared, config: &WatchdogConfig, samples_of_step: usize, sink:
             )
         } else {
             format!(
-                "Step {} has taken {so_far} so far, and steps usually take {usual} (`watchdog.stall`)",
-                format::count(waiting.step + 1)
+                "The step after step {} has taken {so_far} so far, and steps usually take {usual} (`watchdog.stall`)",
+                format::count(waiting.step)
             )
         };
         sink.record(waiting.step, Event::Warning(Warning { message: format!("{message}.") }));

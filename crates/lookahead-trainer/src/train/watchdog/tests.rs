@@ -69,6 +69,10 @@ struct Run {
 
 impl Run {
     fn new(sets: &[&str], spoiler: Option<Spoiler>, from: Option<&Run>) -> Run {
+        Run::with_hook(sets, spoiler.map(|spoiler| Box::new(spoiler) as Box<dyn Hook>), from)
+    }
+
+    fn with_hook(sets: &[&str], hook: Option<Box<dyn Hook>>, from: Option<&Run>) -> Run {
         let sets: Vec<_> = sets.iter().map(|set| set.parse().unwrap()).collect();
         let registry = Registry::builtin();
         let config = Config::parse(registry.kinds(), "test.toml", CONFIG, &sets).unwrap().config;
@@ -81,8 +85,8 @@ impl Run {
         }
         let show = Show { quiet: true, ..Show::default() };
         let mut hooks = Hooks::new(&folder, &training, &show, Hangup::Ignore).unwrap();
-        if let Some(spoiler) = spoiler {
-            hooks.add(Box::new(spoiler)).unwrap();
+        if let Some(hook) = hook {
+            hooks.add(hook).unwrap();
         }
         let outcome = run_to_the_end(&mut training, &mut hooks);
         drop(hooks);
@@ -186,7 +190,10 @@ fn too_many_roll_backs_end_the_run_with_the_reason() {
     let run = Run::new(&sets, spoiler, None);
     let message = run.outcome.as_ref().unwrap_err().to_string();
     assert!(message.starts_with("The loss jumped to"), "{message}");
-    assert!(message.contains("After 2 roll-backs this one is too many"), "{message}");
+    assert!(
+        message.contains("This is roll-back 3, and `watchdog.max_roll_backs` is 2"),
+        "{message}"
+    );
     assert_eq!(run.roll_backs().len(), 3);
     let last = run.records().pop().unwrap();
     let Event::RunEnded(ended) = last.event else { panic!("{last:?}") };
@@ -218,6 +225,66 @@ fn a_resumed_run_decides_as_the_one_that_went_through() {
         assert_eq!(whole.warnings(), resumed.warnings(), "{action}");
         assert_eq!(whole.roll_backs(), resumed.roll_backs(), "{action}");
         assert_eq!(whole.training.weights_as_bytes(), resumed.training.weights_as_bytes());
+    }
+}
+
+/// Requests a roll-back in a step of a training whose loss has fallen far.
+#[derive(Debug)]
+struct Request(RollBackCause);
+
+impl Hook for Request {
+    fn name(&self) -> &'static str {
+        "request"
+    }
+
+    fn after_step(&mut self, context: &mut HookContext<'_>) -> anyhow::Result<()> {
+        if context.state.step == ROLLED_BACK {
+            context.request_roll_back_because(self.0, "It was requested".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// In the step after the checkpoint of step 27, so that its state decides after a resume.
+const ROLLED_BACK: u64 = 29;
+
+/// The losses from φ on are high beside those of the cycle, and not beside those before it.
+#[test]
+fn a_roll_back_of_any_cause_is_no_spike() {
+    let long = ["lookahead.k=1000000"];
+    // φ is that of step 20, with a full window before it.
+    let short = ["lookahead.k=20", "lookahead.alpha=1"];
+    let common = [
+        "optimizer.lr=0.5",
+        "data.batch_size=1000",
+        "watchdog.spike_window=20",
+        "watchdog.spike_deviations=5",
+        "watchdog.plateau=note",
+        "watchdog.plateau_steps=10",
+    ];
+    for (cycle, action, cause) in [
+        (&long[..], "watchdog.spike=note", RollBackCause::Requested),
+        (&long, "watchdog.spike=stop", RollBackCause::Hook),
+        (&long, "watchdog.spike=roll_back", RollBackCause::Requested),
+        (&short, "watchdog.spike=roll_back", RollBackCause::Hook),
+    ] {
+        let sets = [cycle, &common, &[action]].concat();
+        let run = |from: Option<&Run>| Run::with_hook(&sets, Some(Box::new(Request(cause))), from);
+        let whole = run(None);
+        assert_eq!(whole.outcome.as_ref().unwrap().status, Status::Finished, "{sets:?}");
+        let found = whole.roll_backs();
+        assert_eq!(found.len(), 1, "{found:?}");
+        let loss = |step: u64| f64::from_bits(whole.losses()[step as usize - 1].1);
+        assert!(loss(ROLLED_BACK + 2) > loss(ROLLED_BACK), "it goes back: {sets:?}");
+        assert_eq!(whole.warnings(), [], "{sets:?}");
+        let resumed = run(Some(&whole));
+        assert_eq!(whole.losses()[27..], resumed.losses(), "{sets:?}");
+        let state = |run: &Run| {
+            let newest = run.folder.checkpoints().at_step(40).unwrap().1.metadata;
+            newest.train_state["hooks"]["watchdog"].clone()
+        };
+        assert!(state(&whole)["at_sync"].is_object());
+        assert_eq!(state(&whole), state(&resumed), "{sets:?}");
     }
 }
 

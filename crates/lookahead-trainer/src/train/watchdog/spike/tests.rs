@@ -30,6 +30,33 @@ fn a_spike_is_found_in_its_own_step_and_is_the_first_until_the_loss_is_back() {
 }
 
 #[test]
+fn a_spike_is_news_once_a_window_had_none() {
+    let mut detector = detector();
+    (0..300).for_each(|step| assert_eq!(detector.judge(falling(step)), None));
+    assert!(detector.judge(5.0).unwrap().is_news);
+    for step in 301..349 {
+        assert_eq!(detector.judge(falling(step)), None);
+    }
+    assert!(!detector.judge(5.0).unwrap().is_news, "48 others came between");
+    for step in 350..400 {
+        assert_eq!(detector.judge(falling(step)), None);
+    }
+    assert!(detector.judge(5.0).unwrap().is_news);
+}
+
+#[test]
+fn a_roll_back_drops_losses_and_no_note() {
+    let mut detector = detector();
+    (0..30).for_each(|_| assert_eq!(detector.judge(2.0), None));
+    let then = detector.seen().clone();
+    (0..50).for_each(|_| assert_eq!(detector.judge(0.01), None));
+    assert!(detector.judge(2.0).unwrap().is_news);
+    detector.roll_back(&then);
+    assert_eq!(detector.judge(2.0), None, "as before the losses that are dropped");
+    assert!(!detector.judge(9.0).unwrap().is_news);
+}
+
+#[test]
 fn neither_few_losses_nor_nan_are_judged() {
     let mut detector = detector();
     for _ in 0..FEWEST - 1 {
