@@ -439,7 +439,7 @@ fn a_schedule_of_k_begins_with_the_k_of_the_state() {
     ours.vs.save(path.join("weights.safetensors")).unwrap();
     ours.optimizer.state().unwrap().save(path.join("state.safetensors")).unwrap();
     let init = ["--init-from", "weights.safetensors", "--init-optimizer", "state.safetensors"];
-    let run = |more: &[&str]| [&init[..], &sets(more)].concat();
+    let run = |more: &[&'static str]| [&init[..], &sets(more)].concat();
     let other = ["lookahead.k=8", "lookahead.k_schedule={kind = \"linear\", to = 5}"];
     let refused = sandbox.lookahead(&train("refused", &run(&other)));
     failed(&refused, 2, &["`lookahead.k` was 5, and is 8. Use `--set lookahead.k=5`."]);
