@@ -67,7 +67,8 @@ fn each_kind_alerts_once_in_a_while() {
     let command = ["sh", "-c", &script].map(str::to_owned).to_vec();
     let config = AlertConfig { command, ..AlertConfig::default() };
     let mut alerts = Alerts::new(&folder, &config).unwrap().unwrap();
-    let stalled = Event::Stalled(Stalled { seconds: 90.0, usual_seconds: 2.0, in_evaluation: false });
+    let stalled =
+        Event::Stalled(Stalled { seconds: 90.0, usual_seconds: 2.0, in_evaluation: false });
     for event in [warning("No space left on device."), stalled].iter().cycle().take(6) {
         alerts.on_event(&Record::now(7, event.clone()));
     }
