@@ -281,6 +281,10 @@ impl Run {
 
     /// Keeps of the configuration only what is shown: there may be thousands of runs.
     fn forget_config(&mut self) {
+        // The settings of a recorded run are completed in the prompt.
+        if self.is_recorded() {
+            return;
+        }
         if let Some(info) = &mut self.summary.info {
             let averaging = info.config.get_mut("averaging").map(serde_json::Value::take);
             info.config = serde_json::json!({ "averaging": averaging });

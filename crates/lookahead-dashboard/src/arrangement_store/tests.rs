@@ -33,7 +33,10 @@ fn a_broken_file_and_a_full_disk_are_reported_once() {
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(&file, "{\"grid\": tru").unwrap();
     let [Message::Done(text)] = &store(&file, vec![])[..] else { panic!("no notice") };
-    assert!(text.contains("is ignored") && text.contains(&*file.to_string_lossy()), "{text}");
+    assert!(
+        text.contains("damaged and ignored") && text.contains(&*file.to_string_lossy()),
+        "{text}"
+    );
     // A file in place of the folder, as on a disk that can't be written.
     let file = path(&file, Path::new("/runs/one"));
     let [Message::Done(text)] = &store(&file, vec![Arrangement::default(); 2])[1..] else {

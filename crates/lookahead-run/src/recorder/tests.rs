@@ -67,7 +67,7 @@ fn what_is_logged_is_in_the_log_to_the_bit() {
     assert_eq!(summary.ended().unwrap().status, EndStatus::Finished);
     let info = summary.info.unwrap();
     assert_eq!((info.task.kind, info.total_steps, info.seed), (Task::Recorded, 7, 3));
-    let config = json!({"model": {"width": 64}, "optimizer": {"lr": 0.1}});
+    let config = json!({"model": {"width": 64}, "optimizer": {"lr": 0.1}, "seed": 3});
     assert_eq!(info.config, config);
     assert_eq!(
         toml::from_str::<serde_json::Value>(&folder.read_config().unwrap()).unwrap(),

@@ -55,11 +55,12 @@ fn report(
     json: bool,
     text: impl FnOnce() -> String,
 ) -> anyhow::Result<()> {
-    Ok(if json {
+    if json {
         print_data(serde_json::to_string_pretty(status)?)?;
     } else {
         print_line(text())?;
-    })
+    }
+    Ok(())
 }
 
 fn describe(status: &Status) -> String {

@@ -80,7 +80,7 @@ fn the_heading_has_no_part_of_a_word() {
     let all = shown(&session, 200, 24);
     let first = |screen: &str| screen.lines().next().unwrap().trim().to_owned();
     let words: Vec<String> = first(&all).split_whitespace().map(str::to_owned).collect();
-    for width in 30..120 {
+    for width in 60..120 {
         let line = first(&shown(&session, width, 24));
         let is_whole = |word: &str| word == "…" || words.iter().any(|known| known == word);
         assert!(line.split_whitespace().skip(2).all(is_whole), "{width}: {line}");
