@@ -343,6 +343,7 @@ fn clients_that_hang_hold_up_neither_the_loop_nor_other_clients() {
     let mut refused = 0;
     while refused < 20 {
         match deaf.write(b"{\"command\":\"status\"}\n") {
+            Ok(0) => panic!("the socket is closed"),
             Ok(_) => refused = 0,
             Err(_) => {
                 refused += 1;
