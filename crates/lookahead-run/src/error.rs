@@ -300,7 +300,7 @@ pub enum Error {
 
     /// A manifest was written by a later version of this program.
     #[error(
-        "The checkpoint `{}` has format {found}, and this program reads formats up to {known}. Use a \
+        "`manifest.json` of the checkpoint `{}` has format {found}, and this program reads formats up to {known}. Use a \
          newer `{}`, or another checkpoint of the run.", path.display(), program_name()
     )]
     ManifestTooNew {

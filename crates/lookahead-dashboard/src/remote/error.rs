@@ -38,8 +38,7 @@ pub enum RemoteError {
     },
     /// The shell there doesn't find the program.
     #[error(
-        "`{}` was not found on {host}: {words}. Install it there, or name it: `--remote-program ~/.cargo/bin/{}`.",
-        program_name(),
+        "The program was not found on {host}: {words}. Install it there, or name it: `--remote-program ~/.cargo/bin/{}`.",
         program_name()
     )]
     NoProgram {

@@ -225,7 +225,7 @@ fn descend<'a>(
 /// Whether an entry is a key's value: anything but a table, or a table in braces as in
 /// `lookahead.alpha_schedule = { kind = "linear", to = 1.0 }`. In braces after one word are the keys of a section.
 fn is_plain_value(text: &str, entry: &Entry) -> bool {
-    let in_braces = || text[entry.spanned.span()].starts_with('{');
+    let in_braces = || text.get(entry.spanned.span()).is_some_and(|value| value.starts_with('{'));
     !entry.value.is_table() || (entry.key.contains('.') && in_braces())
 }
 

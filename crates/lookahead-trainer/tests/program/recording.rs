@@ -147,7 +147,7 @@ fn runs_without_a_seed_and_a_configuration_are_compared_apart() {
     assert!(apart.contains("run=a") && apart.contains("run=b"), "{apart}");
     assert!(!apart.contains("all runs") && !apart.contains("validation"), "{apart}");
     let together = compare(["runs/c", "runs/d"]);
-    assert!(together.contains("all runs") && together.contains("0.5000"), "{together}");
+    assert!(together.contains("all runs") && together.contains("0.50 ± 0.35"), "{together}");
 }
 
 #[test]

@@ -284,7 +284,7 @@ fn what_is_wrong_with_the_connection_of_a_command_is_said() {
     let pause = ["ctl", "far:run", "pause", "--remote-program", "no-such-program"];
     let output = run(&ssh, &pause);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("far does not find the program"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("The program was not found on far"), "{}", stderr(&output));
     failed(&run("/no/ssh", &pause), 1, &["`/no/ssh` can't be started"]);
     let option = ["list", "--", "-oProxyCommand=touch bad:x"];
     failed(&run(&ssh, &option), 1, &["is not a host"]);
