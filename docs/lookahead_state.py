@@ -153,7 +153,8 @@ def from_lookahead(model, optimizer, state, weights=None):
     groups = inner.param_groups
     there = sum(key.startswith(f"inner/{kind}/learning_rate/") and not key.endswith("/later") for key in numbers)
     if there != len(groups):
-        raise ValueError(f"{state} has parameter groups 0 to {there - 1}. Build the optimizer with {there}, not {len(groups)}.")
+        counts = f"{len(groups)} in the optimizer, {there} in {state}"
+        raise ValueError(f"The numbers of parameter groups differ: {counts}. Build the optimizer with {there}.")
     k, phase = integers["k"], integers["phase"]
     alphas = [numbers.get(f"alpha/{number}", numbers["alpha"]) for number in range(there)]
     missing, unexpected = model.load_state_dict(fast, strict=False)

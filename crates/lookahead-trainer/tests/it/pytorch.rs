@@ -439,13 +439,15 @@ fn a_schedule_of_k_begins_with_the_k_of_the_state() {
     ours.vs.save(path.join("weights.safetensors")).unwrap();
     ours.optimizer.state().unwrap().save(path.join("state.safetensors")).unwrap();
     let init = ["--init-from", "weights.safetensors", "--init-optimizer", "state.safetensors"];
-    let run = |more: &[&'static str]| [&init[..], &sets(more)].concat();
+    fn with<'a>(init: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+        [init, &sets(more)].concat()
+    }
     let other = ["lookahead.k=8", "lookahead.k_schedule={kind = \"linear\", to = 5}"];
-    let refused = sandbox.lookahead(&train("refused", &run(&other)));
+    let refused = sandbox.lookahead(&train("refused", &with(&init, &other)));
     failed(&refused, 2, &["`lookahead.k` was 5, and is 8. Use `--set lookahead.k=5`."]);
 
     let growing = "lookahead.k_schedule={kind = \"linear\", to = 10}";
-    sandbox.train("growing", &run(&[growing, "train.max_steps=20"]));
+    sandbox.train("growing", &with(&init, &[growing, "train.max_steps=20"]));
     let syncs = sandbox.records("growing").into_iter().filter_map(|record| match record.event {
         Event::Sync(_) => Some(record.step),
         _ => None,
