@@ -51,7 +51,7 @@ fn the_grid_the_heat_map_and_the_watchdogs_note_at_each_size() {
     fs::write(run.join("events.jsonl"), lines.collect::<String>()).unwrap();
     let screens = [
         ("grid", "g", "of 12"),
-        ("layers", "\x1b[Z\x1b[Z", "5 layers"),
+        ("layers", "\x1b[Z\x1b[Z", "fc1"),
         ("watchdog", "m", "messages of digits"),
     ];
     for (name, keys, seen) in screens {
