@@ -16,7 +16,7 @@ use outcome::Follower;
 /// Sends a command to a run of this machine or another one.
 ///
 /// # Errors
-/// As [`here`]; if there is no connection to the other machine.
+/// If the run is not running, refuses the command, or can't carry it out, or if the other machine can't be reached.
 pub fn ctl(arguments: &cli::Ctl) -> anyhow::Result<()> {
     let Some(address) = arguments.run.as_deref().and_then(find::remote) else {
         return here(arguments);

@@ -26,7 +26,7 @@ pub struct WatchdogConfig {
     pub stall_factor: f64,
     /// Before how many seconds a step never counts as stalled.
     pub stall_seconds: f64,
-    /// Automatic roll-backs after which the next one ends the run: see [`roll_back_limit`](Self::roll_back_limit).
+    /// Automatic roll-backs after which the next one ends the run; by default 3, if an action rolls back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_roll_backs: Option<u64>,
     /// By what the learning rate is multiplied at an automatic roll-back.
