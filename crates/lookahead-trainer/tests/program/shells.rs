@@ -60,8 +60,15 @@ lookahead train digits |
 lookahead watch checkpoints/|
 ";
 
+/// Whether a program is installed. `LOOKAHEAD_REQUIRE_SHELLS` requires all but mandoc, which few systems have.
 fn has(session: &Session, program: &str) -> bool {
-    session.quietly(&format!("command -v {program}")).1 == 0
+    let found = session.quietly(&format!("command -v {program}")).1 == 0;
+    let is_required = std::env::var_os("LOOKAHEAD_REQUIRE_SHELLS").is_some();
+    assert!(
+        found || !is_required || program == "mandoc",
+        "{program} is missing, and it is required"
+    );
+    found
 }
 
 #[test]
