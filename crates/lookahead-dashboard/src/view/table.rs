@@ -208,6 +208,8 @@ fn draw_rows(model: &Model, table: &Table, heads: Rect, area: Rect, buffer: &mut
     }
     let selected = table.selected();
     let first = first_row(table, area.height);
+    let metric = table.metric();
+    let text = |row: &Row, column: &Column| table.text(row, column, metric, model.now);
     for (number, y) in table.order.iter().skip(first).zip(area.top()..area.bottom()) {
         let Some(row) = table.row(*number) else { continue };
         let is_selected = selected == Some(*number);
@@ -215,7 +217,7 @@ fn draw_rows(model: &Model, table: &Table, heads: Rect, area: Rect, buffer: &mut
         let style = if is_selected { theme.strong } else { theme.plain };
         put(buffer, area, area.x, y, if is_selected { "▶" } else { " " }, theme.strong);
         put(buffer, area, area.x + 1, y, if is_marked { "◆" } else { " " }, theme.fast);
-        draw_row(model, table, row, &columns, Rect { y, height: 1, ..area }, style, buffer);
+        draw_row(theme, &text, row, &columns, Rect { y, height: 1, ..area }, style, buffer);
     }
 }
 
@@ -229,16 +231,15 @@ fn nothing(table: &Table) -> &'static str {
 }
 
 fn draw_row(
-    model: &Model,
-    table: &Table,
+    theme: &Theme,
+    text: &dyn Fn(&Row, &Column) -> String,
     row: &Row,
     columns: &[(&Column, usize)],
     area: Rect,
     style: Style,
     buffer: &mut Buffer,
 ) {
-    let theme = &model.theme;
-    let (mut x, metric) = (area.x + SIGNS, table.metric());
+    let mut x = area.x + SIGNS;
     for (column, room) in columns {
         let style = match column {
             Column::State => state_style(theme, row.state),
@@ -246,7 +247,7 @@ fn draw_row(
         };
         let text = match (column, row.part()) {
             (Column::Step, Some(part)) if area.width < NARROW => format::percent(part, 0),
-            _ => table.text(row, column, metric, model.now),
+            _ => text(row, column),
         };
         x = put(buffer, area, x, area.y, &cell(&text, *room, is_number(column)), style);
         x += GAP as u16;
