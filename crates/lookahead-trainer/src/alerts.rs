@@ -146,7 +146,7 @@ impl Alerts {
     }
 
     fn about(place: Place, config: &AlertConfig) -> anyhow::Result<Option<Self>> {
-        if config.command.is_empty() && config.webhook.is_empty() {
+        if !config.is_on() {
             return Ok(None);
         }
         let (report, failures) = unbounded();

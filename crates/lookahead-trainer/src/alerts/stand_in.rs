@@ -28,7 +28,7 @@ impl StandIn {
         folder: Option<&RunFolder>,
         config: &AlertConfig,
     ) -> anyhow::Result<Option<StandIn>> {
-        if workers.is_single() || (config.command.is_empty() && config.webhook.is_empty()) {
+        if workers.is_single() || !config.is_on() {
             return Ok(None);
         }
         let own = serde_json::to_vec(&folder.map(Place::of))?;

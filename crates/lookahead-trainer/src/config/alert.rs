@@ -68,6 +68,11 @@ impl AlertConfig {
         *self == AlertConfig::default()
     }
 
+    /// Whether there is something to notify.
+    pub(crate) fn is_on(&self) -> bool {
+        !self.command.is_empty() || !self.webhook.is_empty()
+    }
+
     pub(super) fn check(&self) -> Result<(), ConfigIssue> {
         if self.command.first().is_some_and(String::is_empty) {
             return Err(ConfigIssue::new(

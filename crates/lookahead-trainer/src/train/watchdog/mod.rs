@@ -60,8 +60,8 @@ struct Losses {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Saved {
-    spike: SeenLosses,
-    plateau: SeenMeans,
+    #[serde(flatten)]
+    seen: Seen,
     losses: Losses,
     at_sync: Seen,
 }
@@ -201,16 +201,15 @@ impl Hook for WatchdogHook {
     }
 
     fn state(&self) -> Option<serde_json::Value> {
-        let Seen { spike, plateau } = self.seen();
         let (losses, at_sync) = (self.losses.clone(), self.at_sync.clone());
-        let saved = Saved { spike, plateau, losses, at_sync };
+        let saved = Saved { seen: self.seen(), losses, at_sync };
         self.is_on().then(|| serde_json::to_value(saved).ok()).flatten()
     }
 
     fn restore(&mut self, state: serde_json::Value) -> anyhow::Result<()> {
         let saved = Saved::deserialize(state)?;
-        self.spike.restore(saved.spike);
-        self.plateau.restore(saved.plateau);
+        self.spike.restore(saved.seen.spike);
+        self.plateau.restore(saved.seen.plateau);
         (self.losses, self.at_sync) = (saved.losses, saved.at_sync);
         Ok(())
     }
