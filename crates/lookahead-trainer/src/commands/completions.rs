@@ -96,7 +96,7 @@ pub fn complete(kinds: &Kinds) -> Option<u8> {
     let words: Vec<OsString> = env::args_os().skip_while(|word| word != "--").skip(1).collect();
     let answer = || -> io::Result<()> {
         let mut answer = Vec::new();
-        let mut command = values::with_values(Cli::command(), kinds);
+        let mut command = values::with_values(Cli::command(), kinds, &words);
         shell.write_complete(
             &mut command,
             words,

@@ -47,7 +47,8 @@ pub fn init(kinds: &Kinds, arguments: &cli::Init) -> anyhow::Result<()> {
     fill(kinds, &mut values, &sets)?;
     let placeholders = add_required(kinds, &mut values);
     let train = format!("{} train {}", program_name(), quoted(&path));
-    let text = template::write(kinds, schema, &values, &train);
+    let filled = filled(kinds, &values)?;
+    let text = template::write(kinds, schema, &values, &filled, &train);
     let of_editors = path.with_file_name(format!("{}.schema.json", program_name()));
     for note in notes {
         eprint_line(note);
@@ -266,6 +267,12 @@ fn add_required(kinds: &Kinds, values: &mut Table) -> Vec<String> {
         }
     }
     added
+}
+
+/// The config with all its defaults.
+fn filled(kinds: &Kinds, values: &Table) -> anyhow::Result<Table> {
+    let loaded = Config::parse(kinds, "The new config", &toml::to_string(values)?, &[])?;
+    Ok(loaded.config.to_toml().parse()?)
 }
 
 fn write(path: &Path, text: &str, force: bool) -> anyhow::Result<()> {

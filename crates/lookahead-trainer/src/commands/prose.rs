@@ -1,19 +1,22 @@
 //! Texts of the documentation of keys, for a terminal and for comments.
 
-/// Markdown without its links.
+/// Markdown without its links. One that the text points to, as in "see [alerts](guide.md#alerts)", keeps its file.
 pub(super) fn plain(markdown: &str) -> String {
     let mut text = String::new();
     let mut rest = markdown;
     while let Some(start) = rest.find('[') {
         let link = rest[start..].split_once("](").and_then(|(name, after)| {
-            let (_, after) = after.split_once(')')?;
+            let (address, after) = after.split_once(')')?;
             // Brackets of a list in code are not a link's.
-            name[1..].find([']', '`']).is_none().then_some((&name[1..], after))
+            name[1..].find([']', '`']).is_none().then_some((&name[1..], address, after))
         });
         match link {
-            Some((name, after)) => {
+            Some((name, address, after)) => {
                 text += &rest[..start];
+                let points = text.ends_with('(') || text.ends_with("see ");
                 text += name;
+                let file = address.split('#').next().filter(|file| points && !file.is_empty());
+                text += &file.map_or_else(String::new, |file| format!(" in docs/{file}"));
                 rest = after;
             }
             None => {
@@ -79,11 +82,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_become_their_names() {
-        let linked =
-            "see [networks from PyTorch](guide.md#networks), as `[height, width]` or [1, 2]";
-        assert_eq!(plain(linked), "see networks from PyTorch, as `[height, width]` or [1, 2]");
+    fn links_become_their_names_and_files() {
+        let linked = "of the [networks](guide.md#networks), as `[height, width]` or [1, 2]";
+        assert_eq!(plain(linked), "of the networks, as `[height, width]` or [1, 2]");
         assert_eq!(plain("`[a]` and [b](c)"), "`[a]` and b");
+        assert_eq!(plain("see [b](c.md#d), [e](#f)"), "see b in docs/c.md, e");
+        assert_eq!(plain("a ([b](c.md)). d"), "a (b in docs/c.md). d");
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub(super) const KEYS: &[Key] = &[
         KINDS,
         "the average that is the final model, also with `[lookahead]`: `polyak` is the mean of what \
          `of` selects, `ema` its exponential moving average. Without `[lookahead]` only: `primal` (GPA), `schedule_free` and `ema_nesterov`, \
-         which take part in the training: [optimizers.md](optimizers.md#outer-steps-and-averages)",
+         which take part in the training ([outer steps and averages](optimizers.md#outer-steps-and-averages))",
     )
     .explained(&[
         ("none", "no average: the final model is the slow weights, or without `[lookahead]` the weights"),

@@ -1,7 +1,7 @@
 //! The completions that only this program knows: runs, configs, keys and their values.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use clap::Command;
 use clap_complete::CompletionCandidate as Candidate;
 use clap_complete::engine::{ArgValueCompleter, PathCompleter, ValueCompleter};
+use lookahead_run::CheckpointStore;
 
 use crate::commands::find;
 use crate::commands::prose::{first_part, plain};
@@ -20,8 +21,8 @@ use crate::config::mutable_keys::PRESET;
 /// A word, and what it means in a phrase, which may be empty.
 type Word = (String, String);
 
-/// The command line with all of them.
-pub(super) fn with_values(command: Command, kinds: &Kinds) -> Command {
+/// The command line with all of them. `words` are those typed, of which one may name the run that others are about.
+pub(super) fn with_values(command: Command, kinds: &Kinds, words: &[OsString]) -> Command {
     let sections = Arc::new(keys::sections(kinds));
     let setting = |is_offered: fn(&KeyEntry) -> bool| {
         let sections = Arc::clone(&sections);
@@ -34,11 +35,16 @@ pub(super) fn with_values(command: Command, kinds: &Kinds) -> Command {
     names.dedup_by(|one, other| one.0 == other.0);
     let mut topics = names.clone();
     topics.extend(sections.iter().map(|own| (own.name.to_owned(), own.about.to_owned())));
+    let mut bare: Vec<Word> = Vec::new();
     for entry in keys_of(&sections).filter(|own| own.key.name == "kind" || own.dotted() == PRESET) {
         let dotted = |name: &str| format!("{}.{name}", entry.section);
         let about = |name: &str| entry.about_choice(kinds, name).to_owned();
         topics.extend(entry.choices.iter().map(|name| (dotted(name), about(name))));
+        bare.extend(entry.choices.iter().map(|name| ((*name).to_owned(), about(name))));
     }
+    // A name of two sections needs its section.
+    let is_of_one = |(name, _): &Word| bare.iter().filter(|(other, _)| name == other).count() == 1;
+    topics.extend(bare.iter().filter(|word| is_of_one(word)).cloned());
     let metrics = kinds.metrics.iter().map(|metric| metric.name);
     let metrics: Vec<Word> = ["loss"].into_iter().chain(metrics).map(plain_word).collect();
 
@@ -58,12 +64,17 @@ pub(super) fn with_values(command: Command, kinds: &Kinds) -> Command {
     ] {
         command = with(command, name, argument, runs);
     }
+    let mut from = steps(words);
+    from.push(plain_word("best"));
     for name in ["resume", "eval", "predict", "generate", "export"] {
-        command = with(command, name, "from", |word: &OsStr| among([plain_word("best")], word));
+        let from = from.clone();
+        command = with(command, name, "from", move |word: &OsStr| among(from.clone(), word));
     }
-    for name in ["train", "resume", "init"] {
+    for name in ["train", "init"] {
         command = with(command, name, "overrides", setting(|_| true));
     }
+    let on_resume = setting(|entry| entry.changes() != Changes::Never);
+    command = with(command, "resume", "overrides", on_resume);
     command = with(command, "train", "config", |word: &OsStr| files("configs", word));
     command = with(command, "sweep", "file", |word: &OsStr| files("configs/sweeps", word));
     for (name, argument, words) in [
@@ -122,6 +133,17 @@ fn runs(word: &OsStr) -> Vec<Candidate> {
     let mut found = among(names, word);
     found.extend(PathCompleter::dir().complete(word));
     found
+}
+
+/// The steps of the run's checkpoints, the latest first. The run is the first that is named, or else the latest.
+fn steps(words: &[OsString]) -> Vec<Word> {
+    // The program and its command come first.
+    let mut named = words.iter().skip(2).map(Path::new);
+    let is_run =
+        |word: &&Path| find::is_run(word) || find::is_run(&Path::new(find::RUNS).join(word));
+    let Ok(run) = find::run(named.find(is_run)) else { return Vec::new() };
+    let checkpoints = CheckpointStore::new(&run).list().unwrap_or_default();
+    checkpoints.iter().rev().map(|found| plain_word(&found.step.to_string())).collect()
 }
 
 /// TOML files, and the names of those in a folder of the project.

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 
 use crate::commands::prose::{plain, sentence, wrap_after};
 use crate::config::Config;
-use crate::config::key::REQUIRED;
+use crate::config::key::{REQUIRED, ValueType};
 use crate::config::keys::{self, KeyEntry, SectionKeys};
 use crate::config::kinds::{Kinds, Schema};
 
@@ -30,8 +30,15 @@ const BASIC: [&str; 9] = [
     "train.seed",
 ];
 
-/// The config of `values`, with all other keys of its kinds in comments. `train` is the command that uses it.
-pub(super) fn write(kinds: &Kinds, data: &Schema, values: &Table, train: &str) -> String {
+/// The config of `values`, with all other keys of its kinds in comments, as they are in `filled`, the config with its
+/// defaults. `train` is the command that uses it.
+pub(super) fn write(
+    kinds: &Kinds,
+    data: &Schema,
+    values: &Table,
+    filled: &Table,
+    train: &str,
+) -> String {
     let about = match data.about() {
         "" => format!("The data {}", data.name),
         about => about.to_owned(),
@@ -49,13 +56,18 @@ pub(super) fn write(kinds: &Kinds, data: &Schema, values: &Table, train: &str) -
     });
     for section in sections {
         text.push('\n');
-        let given = values.get(section.name).and_then(Value::as_table);
-        text += &in_section(kinds, &section, given);
+        let of = |config: &'_ Table| config.get(section.name).and_then(Value::as_table).cloned();
+        text += &in_section(kinds, &section, of(values).as_ref(), of(filled).as_ref());
     }
     text
 }
 
-fn in_section(kinds: &Kinds, section: &SectionKeys, given: Option<&Table>) -> String {
+fn in_section(
+    kinds: &Kinds,
+    section: &SectionKeys,
+    given: Option<&Table>,
+    filled: Option<&Table>,
+) -> String {
     let kind = kind_of(section.name, given);
     // Without `[lookahead]` the inner optimizer trains alone; all other sections have their defaults.
     let is_absent = section.name == "lookahead" && given.is_none();
@@ -69,7 +81,10 @@ fn in_section(kinds: &Kinds, section: &SectionKeys, given: Option<&Table>) -> St
         let own = given.and_then(|given| given.get(entry.key.name));
         let is_basic = BASIC.contains(&entry.dotted().as_str());
         let is_set = own.is_some() || (is_basic && !is_absent);
-        let default = entry.default_of(&kind);
+        // A default may depend on other keys.
+        let filled = filled.and_then(|filled| filled.get(entry.key.name));
+        let is_known = own.is_none() && entry.key.value != ValueType::Path;
+        let default = filled.filter(|_| is_known).or_else(|| entry.default_of(&kind));
         let value = own.or(default).map_or_else(|| entry.example(), keys::as_toml);
         let has_default = default.is_some() && own.or(default) == default;
         let schema = keys::kinds_of(kinds, section.name).iter().find(|schema| schema.name == kind);

@@ -8,7 +8,8 @@ fn written(kinds: &Kinds, kind: &str, sets: &[&str]) -> String {
     let sets: Vec<Override> = sets.iter().map(|set| set.parse().unwrap()).collect();
     fill(kinds, &mut values, &sets).unwrap();
     add_required(kinds, &mut values);
-    template::write(kinds, schema, &values, "lookahead train x.toml")
+    let filled = filled(kinds, &values).unwrap();
+    template::write(kinds, schema, &values, &filled, "lookahead train x.toml")
 }
 
 fn parse(kinds: &Kinds, text: &str) -> Config {
@@ -78,6 +79,21 @@ fn what_is_commented_out_are_the_defaults() {
         removed += 1;
     }
     assert!(removed > 20, "{removed}");
+}
+
+#[test]
+fn a_default_that_depends_on_other_keys_is_that_of_the_file() {
+    let kinds = Registry::builtin().kinds().clone();
+    for (sets, of, decay) in [
+        (&["averaging.kind=ema"][..], "slow", "0.995"),
+        (&["averaging.kind=ema", "lookahead=false"], "fast", "0.999"),
+        (&["averaging.kind=ema", "averaging.of=fast"], "fast", "0.999"),
+    ] {
+        let text = written(&kinds, "digits", sets);
+        let has =
+            |line: &str| text.lines().any(|own| own.trim_start_matches("# ").starts_with(line));
+        assert!(has(&format!("of = \"{of}\"")) && has(&format!("decay = {decay}")), "{text}");
+    }
 }
 
 #[test]
