@@ -31,7 +31,14 @@ def rule(kind, package, parameters, form):
     how = {"fused": {"fused": True}, "foreach": {"foreach": True}, "loop": {"foreach": False}}.get(form, {})
     how.update(lr=LEARNING_RATE, weight_decay=0.0)
     if package == "torch":
-        names = {"adagrad": "Adagrad", "muon": "Muon", "nadam": "NAdam", "radam": "RAdam"}
+        names = {
+            "adagrad": "Adagrad",
+            "adam": "Adam",
+            "muon": "Muon",
+            "nadam": "NAdam",
+            "radam": "RAdam",
+            "rmsprop": "RMSprop",
+        }
         return getattr(torch.optim, names[kind])(parameters, **how)
     if package == "pytorch_optimizer":
         import pytorch_optimizer as optim
@@ -39,6 +46,8 @@ def rule(kind, package, parameters, form):
         from timm import optim
     if kind == "cautious_adam":
         return optim.AdamWLegacy(parameters, caution=True, **how)
+    if kind == "cautious_lion":
+        return optim.Lion(parameters, caution=True, **how)
     return getattr(optim, {"adan": "Adan", "lion": "Lion"}[kind])(parameters, **how)
 
 

@@ -86,10 +86,16 @@ fn inner_optimizer(name: &str, vs: impl Into<Variables>) -> CoreResult<Inner> {
             Box::new(TchOptimizer::new(fused::sgd(0.9, 0.0, 0.0, false), variables, rate)?) as Inner
         }
         "adamw" => Box::new(TchOptimizer::new(fused::AdamW::default(), variables, rate)?),
+        "adam" => Box::new(TchOptimizer::new(fused::Adam::default(), variables, rate)?),
+        "rmsprop" => Box::new(TchOptimizer::new(fused::RmsProp::default(), variables, rate)?),
         "adagrad" => Box::new(RuleOptimizer::new(Adagrad::default(), variables, rate)?),
         "adan" => Box::new(RuleOptimizer::new(Adan::default(), variables, rate)?),
         "cautious_adam" => Box::new(RuleOptimizer::new(CautiousAdam::default(), variables, rate)?),
         "lion" => Box::new(RuleOptimizer::new(Lion::default(), variables, rate)?),
+        "cautious_lion" => {
+            let cautious = Lion { cautious: true, ..Lion::default() };
+            Box::new(RuleOptimizer::new(cautious, variables, rate)?)
+        }
         "muon" => Box::new(RuleOptimizer::new(Muon::default(), variables, rate)?),
         "nadam" => Box::new(RuleOptimizer::new(NAdam::default(), variables, rate)?),
         "radam" => Box::new(RuleOptimizer::new(RAdam::default(), variables, rate)?),
@@ -239,9 +245,20 @@ mod tests {
 
     #[test]
     fn every_inner_optimizer_lowers_the_mean_square() {
-        for inner in
-            ["sgd", "adamw", "adagrad", "adan", "cautious_adam", "lion", "muon", "nadam", "radam"]
-        {
+        for inner in [
+            "sgd",
+            "adam",
+            "adamw",
+            "adagrad",
+            "adan",
+            "cautious_adam",
+            "cautious_lion",
+            "lion",
+            "muon",
+            "nadam",
+            "radam",
+            "rmsprop",
+        ] {
             let losses = losses(LIBRARY, inner);
             assert!(losses.is_sorted_by(|a, b| a > b), "{inner}: {losses:?}");
         }

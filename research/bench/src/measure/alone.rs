@@ -26,9 +26,9 @@ pub(super) struct Workload {
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    /// Steps of PyTorch's optimizers, and syncs.
+    /// Steps of SGD and AdamW, and syncs.
     Optimizer,
-    /// Steps of the rules that libtorch lacks; `aim` is the speed-up over the fastest peer.
+    /// Steps of the other rules; `aim` is the speed-up over the fastest peer.
     Rules { aim: f64 },
     /// What wrappers add to their inner optimizer.
     Wrappers,
@@ -69,7 +69,7 @@ impl Workload {
     }
 }
 
-/// A step rule that libtorch lacks.
+/// A step rule, apart from SGD and AdamW, which are measured at more sizes.
 struct Rule {
     name: &'static str,
     inner: &'static str,
@@ -77,10 +77,15 @@ struct Rule {
     peers: &'static [(&'static str, &'static str)],
 }
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 10] = [
     Rule {
         name: "Adagrad",
         inner: "adagrad",
+        peers: &[("torch", "fused"), ("torch", "foreach"), ("torch", "loop")],
+    },
+    Rule {
+        name: "Adam",
+        inner: "adam",
         peers: &[("torch", "fused"), ("torch", "foreach"), ("torch", "loop")],
     },
     Rule {
@@ -92,6 +97,11 @@ const RULES: [Rule; 7] = [
     Rule {
         name: "cautious AdamW",
         inner: "cautious_adam",
+        peers: &[("timm", "foreach"), ("timm", "loop")],
+    },
+    Rule {
+        name: "cautious Lion",
+        inner: "cautious_lion",
         peers: &[("timm", "foreach"), ("timm", "loop")],
     },
     Rule {
@@ -107,6 +117,7 @@ const RULES: [Rule; 7] = [
     Rule { name: "Muon", inner: "muon", peers: &[("torch", "only form")] },
     Rule { name: "NAdam", inner: "nadam", peers: &[("torch", "foreach"), ("torch", "loop")] },
     Rule { name: "RAdam", inner: "radam", peers: &[("torch", "foreach"), ("torch", "loop")] },
+    Rule { name: "RMSprop", inner: "rmsprop", peers: &[("torch", "foreach"), ("torch", "loop")] },
 ];
 
 /// Wrappers, which are contenders by these names, and what their averages alone are compared with.
