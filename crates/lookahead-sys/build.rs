@@ -3,10 +3,15 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-// In `src`, where it is tested.
+// In `src`, where they are tested.
+#[path = "src/build/kept_shim.rs"]
+mod kept_shim;
 #[path = "src/build/version.rs"]
 mod version;
+
+use kept_shim::KeptShim;
 
 /// Separates the arguments in the metadata `link_args`, which lookahead-build reads; no path contains this.
 const SEPARATOR: &str = "\u{1f}";
@@ -55,7 +60,7 @@ const UNITS: [Unit; 9] = [
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=src/build/version.rs");
+    println!("cargo:rerun-if-changed=src/build");
     println!("cargo:rerun-if-env-changed=DOCS_RS");
     // Documentation needs neither libtorch nor a C++ compiler.
     if has_feature("doc-only") || env::var_os("DOCS_RS").is_some() {
@@ -175,8 +180,9 @@ fn compile(include: &Path, nccl_headers: &[PathBuf]) {
     if !nccl_headers.is_empty() {
         build.define("LOOKAHEAD_NCCL", None);
     }
+    let out = out_folder();
     build
-        .files(units())
+        .files(units(&out))
         // For the units.
         .include(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"))
         // For Gloo's headers, which libtorch's wheel lacks.
@@ -203,16 +209,50 @@ fn compile(include: &Path, nccl_headers: &[PathBuf]) {
         .opt_level(3)
         .flag_if_supported("-fno-math-errno")
         // Identical to the bit on every processor: no fused multiply-add.
-        .flag_if_supported("-ffp-contract=off")
-        .compile("lookahead-shim");
+        .flag_if_supported("-ffp-contract=off");
+    let library = out.join("liblookahead-shim.a");
+    let kept = kept_shim(&out, include, &build.get_compiler().to_command());
+    if kept.as_ref().is_some_and(|kept| kept.restore(&library)) {
+        println!("cargo:rustc-link-lib=static=lookahead-shim");
+        println!("cargo:rustc-link-search=native={}", out.display());
+    } else {
+        build.compile("lookahead-shim");
+        // Without it the next build takes longer.
+        let _ = kept.map(|kept| kept.keep(&library));
+    }
     if openmp {
         println!("cargo:rustc-link-lib=gomp");
     }
 }
 
+fn out_folder() -> PathBuf {
+    PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"))
+}
+
+/// Where the shim is kept that `compiler` makes of the units in `out`. None if the sources can't be read, or the compiler
+/// does not say what it is.
+fn kept_shim(out: &Path, include: &Path, compiler: &Command) -> Option<KeptShim> {
+    // Of this profile: out is in build/lookahead-sys-…/.
+    let folder = out.ancestors().nth(3)?.join("lookahead-shim");
+    let version = Command::new(compiler.get_program()).arg("--version").output().ok()?.stdout;
+    let version = String::from_utf8(version).ok()?;
+    // Its own folder is another in each build, and holds the same.
+    let flags = format!("{compiler:?}").replace(out.to_str()?, "OUT_DIR");
+    let command = format!("{flags} {version}");
+    let bridges = out.join("cxxbridge");
+    let sources = [
+        "cpp".into(),
+        out.join("units"),
+        bridges.join("include"),
+        bridges.join("sources"),
+        include.join("torch/headeronly/version.h"),
+    ];
+    KeptShim::new(&folder, &command, &sources).ok()
+}
+
 /// Writes a file for each unit, which includes those in `cpp`.
-fn units() -> Vec<PathBuf> {
-    let folder = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("units");
+fn units(out: &Path) -> Vec<PathBuf> {
+    let folder = out.join("units");
     std::fs::create_dir_all(&folder).expect("OUT_DIR is writable");
     let selected = UNITS.iter().filter(|unit| unit.feature.is_none_or(has_feature));
     let write = |unit: &Unit| {

@@ -31,6 +31,8 @@ pub fn cpu_capability() -> String {
 }
 
 #[cfg(test)]
+mod kept_shim;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod version;
