@@ -258,6 +258,16 @@ impl InnerOptimizer for Composite {
         self.each(|part| part.step())
     }
 
+    fn step_and_look(&mut self) -> Result<Option<bool>> {
+        self.join_new_parameters()?;
+        let mut finite = Some(true);
+        for part in &mut self.parts {
+            let of_part = part.optimizer.step_and_look()?;
+            finite = finite.zip(of_part).map(|(all, own)| all && own);
+        }
+        Ok(finite)
+    }
+
     fn steps_taken(&self) -> Option<u64> {
         self.parts.iter().map(|part| part.optimizer.steps_taken()).sum()
     }

@@ -131,6 +131,14 @@ pub trait InnerOptimizer {
     /// Takes one step on every parameter that has a gradient. If it fails, some weights may have changed.
     fn step(&mut self) -> Result<()>;
 
+    /// Takes a step as [`step`](Self::step) does, and returns whether all parameters that take gradients are finite after
+    /// it, if it can look at them while it writes them. [`Lookahead`](crate::Lookahead) calls this for the last step
+    /// before a sync, and checks them itself otherwise. By default `None`: it does not look.
+    fn step_and_look(&mut self) -> Result<Option<bool>> {
+        self.step()?;
+        Ok(None)
+    }
+
     /// The number of steps taken, if it may skip steps, as Lookahead does with
     /// [`NonFinite::SkipStep`](crate::NonFinite::SkipStep): an outer level does not count skipped steps. By
     /// default `None`: it takes every step.
@@ -373,6 +381,7 @@ impl<O: InnerOptimizer + ?Sized> InnerOptimizer for Box<O> {
     }
     forward! { self => (**self);
         fn step(&mut self) -> Result<()>;
+        fn step_and_look(&mut self) -> Result<Option<bool>>;
         fn zero_grad(&mut self) -> Result<()>;
         fn clip_grad_norm(&mut self, max: f64) -> Result<f64>;
         fn clip_grad_norm_of_group(&mut self, group: usize, max: f64) -> Result<f64>;

@@ -17,6 +17,8 @@ pub(crate) struct MutationDetector {
     /// otherwise two casts in a row could look like none.
     anchors: Vec<Tensor>,
     shares_memory: bool,
+    /// Whether the step after which this was remembered saw that all trained ones are finite.
+    pub(crate) known_finite: bool,
 }
 
 /// How the parameters differ from what was remembered, by index.
@@ -47,6 +49,7 @@ impl MutationDetector {
     /// Remembers the parameters as they are now. Returns those whose slow weights must be set to them: frozen
     /// ones that were written to, and those of [`follow`](Self::follow).
     pub(crate) fn remember(&mut self, parameters: &[Parameter]) -> Result<Vec<usize>> {
+        self.known_finite = false;
         let now = fingerprints(parameters.iter().map(|parameter| &parameter.tensor))?;
         self.anchors.truncate(now.len());
         if self.frozen.len() < now.len() {

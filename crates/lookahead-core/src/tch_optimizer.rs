@@ -246,6 +246,11 @@ impl InnerOptimizer for TchOptimizer {
         self.optimizer.step().map_err(|refused| self.explained(refused))
     }
 
+    fn step_and_look(&mut self) -> Result<Option<bool>> {
+        self.join_new_parameters()?;
+        self.optimizer.step_and_look().map_err(|refused| self.explained(refused))
+    }
+
     fn zero_grad(&mut self) -> Result<()> {
         self.join_new_parameters()?;
         Ok(self.optimizer.zero_grad()?)

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "elements.h"
+#include "finite.h"
 #include "flat.h"
 #include "lookahead-sys/src/ffi.rs.h"
 #include "shim.h"
@@ -23,7 +24,7 @@ namespace {
 struct Part {
   const void* values;
   std::int64_t end;
-  bool (*finite)(const void* values, std::int64_t from, std::int64_t to);
+  Finite finite;
 };
 
 template <typename T>
@@ -37,21 +38,9 @@ struct IsFinite {
   }
 };
 
-using Finite = decltype(Part::finite);
-
 template <typename T>
 Finite check() {
   return fastest<IsFinite<T>, const void*, std::int64_t, std::int64_t>();
-}
-
-Finite finite_for(at::ScalarType type) {
-  switch (type) {
-    case at::kFloat: return check<float>();
-    case at::kDouble: return check<double>();
-    case at::kBFloat16: return check<at::BFloat16>();
-    case at::kHalf: return check<at::Half>();
-    default: return nullptr;
-  }
 }
 
 // Three operations per device and element type, and one value read back. The largest magnitude is finite only
@@ -62,6 +51,16 @@ bool batch_is_finite(const std::vector<Tensor>& batch) {
 }
 
 }  // namespace
+
+Finite finite_for(at::ScalarType type) {
+  switch (type) {
+    case at::kFloat: return check<float>();
+    case at::kDouble: return check<double>();
+    case at::kBFloat16: return check<at::BFloat16>();
+    case at::kHalf: return check<at::Half>();
+    default: return nullptr;
+  }
+}
 
 bool all_finite(rust::Slice<const TensorRef> tensors, bool foreach) {
   const at::NoGradGuard no_grad;

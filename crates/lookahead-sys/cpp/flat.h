@@ -13,6 +13,9 @@ namespace lookahead {
 // Elements that are worth waking another thread for.
 constexpr std::int64_t kGrain = 1 << 15;
 
+// Tensors whose headers are worth it.
+constexpr std::int64_t kHeaders = 1 << 9;
+
 // With thousands of small tensors, most of the time is cache misses on their headers. While tensor `i` is
 // processed, this prefetches later ones: handles first, then the headers that they point to. `handle(j)` is
 // the j-th of `count` handles.

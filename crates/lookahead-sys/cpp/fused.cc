@@ -1,6 +1,6 @@
 // Subclasses of libtorch's optimizers with the same options, state and results, stepping with kernels that take
-// all parameters together: ATen's fused Adam and AdamW; for SGD ATen's fused kernel on a GPU and our own pass on
-// the CPU (step.h); for RMSprop foreach operations on a GPU and such a pass on the CPU.
+// all parameters together: on the CPU a pass of our own (step.h), on a GPU ATen's fused kernels, and for RMSprop, which
+// has none, foreach operations.
 //
 // libtorch's own step takes what a kernel can't: sparse gradients without momentum, tensors that are not dense,
 // and reduced precision on the CPU (see `fusable`).
@@ -22,67 +22,27 @@
 #include <torch/optim/rmsprop.h>
 #include <torch/optim/sgd.h>
 
+#include <cmath>
 #include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <tuple>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "flat.h"
 #include "lookahead-sys/src/ffi.rs.h"
 #include "shim.h"
-#include "step.h"
+#include "step_batch.h"
 
 namespace lookahead {
 namespace {
 
 using torch::optim::OptimizerParamGroup;
 
-// Tensors for one kernel call.
-struct Batch {
-  std::vector<Tensor> parameters;
-  std::vector<Tensor> gradients;
-  std::vector<Tensor> slots[3];
-  std::vector<Tensor> steps;
-};
-
-// ATen's fused kernels don't move version counters. Without that, autograd would run an older graph on the new
-// values.
-void count_writes(const Batch& batch) {
-  for (const Tensor& written : batch.parameters) written.unsafeGetTensorImpl()->bump_version();
-  for (const auto& slot : batch.slots) {
-    for (const Tensor& written : slot) written.unsafeGetTensorImpl()->bump_version();
-  }
-}
-
-// Steps all parameters of a batch on the CPU in one pass. `Pass` takes the element type.
-template <template <typename> class Pass, typename Rule>
-void step_on_cpu(const Batch& batch, at::ScalarType type, const Rule& rule) {
-  std::vector<StepPart> parts(batch.parameters.size());
-  std::int64_t end = 0;
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    StepPart& part = parts[i];
-    end += batch.parameters[i].numel();
-    part.end = end;
-    part.parameter = batch.parameters[i].mutable_data_ptr();
-    part.gradient = batch.gradients[i].const_data_ptr();
-    for (std::size_t s = 0; s < 3; ++s) {
-      part.slots[s] = batch.slots[s].empty() ? nullptr : batch.slots[s][i].mutable_data_ptr();
-    }
-  }
-  const auto pass = type == at::kDouble ? pass_of<Pass<double>, Rule>() : pass_of<Pass<float>, Rule>();
-  for_each_range(parts, [&](const StepPart& part, std::int64_t from, std::int64_t to) {
-    pass(rule, part, from, to);
-  });
-  count_writes(batch);
-}
-
 // Device, element type, and whether the slots are new.
 using BatchKey = std::tuple<c10::DeviceType, c10::DeviceIndex, at::ScalarType, bool>;
-using Batches = std::map<BatchKey, Batch>;
+using Batches = std::map<BatchKey, StepBatch>;
 
 BatchKey key_of(const Tensor& parameter, bool fresh) {
   const c10::Device device = parameter.device();
@@ -128,32 +88,40 @@ Tensor evaluate(const torch::optim::Optimizer::LossClosure& closure) {
 // first, while the gradients of all others are hidden. Only then `take` gets the others, so that an error of
 // libtorch leaves their state unchanged. A parameter that is listed twice steps twice in libtorch, so `Base`
 // takes it too.
-template <typename Base, typename CanTake, typename Take>
-void step_all(Base& optimizer, const CanTake& can_take, const Take& take) {
-  std::unordered_map<const void*, int> mentions;
-  for (const OptimizerParamGroup& group : optimizer.param_groups()) {
-    for (const Tensor& parameter : group.params()) ++mentions[parameter.unsafeGetTensorImpl()];
-  }
-  std::vector<std::pair<OptimizerParamGroup*, Tensor>> taken;
-  std::vector<std::pair<Tensor, Tensor>> hidden;
+template <typename Base, typename Derived, typename CanTake, typename Take>
+void step_all(Derived& optimizer, const CanTake& can_take, const Take& take) {
+  optimizer.repeated.update(optimizer);
+  std::vector<std::pair<OptimizerParamGroup*, Tensor*>> taken;
   bool left_over = false;
   for (OptimizerParamGroup& group : optimizer.param_groups()) {
-    for (Tensor& parameter : group.params()) {
+    std::vector<Tensor>& parameters = group.params();
+    taken.reserve(taken.size() + parameters.size());
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      prefetch(i, parameters.size(), [&](std::size_t at) { return &parameters[at]; });
+      Tensor& parameter = parameters[i];
       const Tensor& gradient = parameter.grad();
-      if (!gradient.defined()) continue;
-      if (!parameter.requires_grad()) {
-        // A frozen variable may have a gradient from an earlier pass.
-        hidden.emplace_back(parameter, gradient);
-      } else if (mentions[parameter.unsafeGetTensorImpl()] == 1 && can_take(group, parameter, gradient)) {
-        taken.emplace_back(&group, parameter);
-        hidden.emplace_back(parameter, gradient);
+      // A frozen variable may have a gradient from an earlier pass.
+      if (!gradient.defined() || !parameter.requires_grad()) continue;
+      if (!optimizer.repeated.contains(parameter) && can_take(group, parameter, gradient)) {
+        taken.emplace_back(&group, &parameter);
       } else {
         left_over = true;
       }
     }
   }
   if (left_over) {
-    for (auto& [parameter, gradient] : hidden) parameter.mutable_grad() = Tensor();
+    std::vector<std::pair<Tensor, Tensor>> hidden;
+    auto next = taken.begin();
+    for (OptimizerParamGroup& group : optimizer.param_groups()) {
+      for (Tensor& parameter : group.params()) {
+        const bool is_taken = next != taken.end() && next->second == &parameter;
+        if (is_taken) ++next;
+        const Tensor gradient = parameter.grad();
+        if (!gradient.defined() || !(is_taken || !parameter.requires_grad())) continue;
+        hidden.emplace_back(parameter, gradient);
+        parameter.mutable_grad() = Tensor();
+      }
+    }
     const auto put_back = [&] {
       for (auto& [parameter, gradient] : hidden) parameter.mutable_grad() = gradient;
     };
@@ -165,7 +133,7 @@ void step_all(Base& optimizer, const CanTake& can_take, const Take& take) {
     }
     put_back();
   }
-  for (auto& [group, parameter] : taken) take(*group, parameter, parameter.grad());
+  for (auto& [group, parameter] : taken) take(*group, *parameter, parameter->grad());
 }
 
 template <typename State, typename Optimizer>
@@ -182,7 +150,7 @@ State& make_state(Optimizer& optimizer, const Tensor& parameter) {
   return state;
 }
 
-class FusedSgd : public torch::optim::SGD {
+class FusedSgd : public torch::optim::SGD, public Fused {
  public:
   using SGD::SGD;
 
@@ -214,7 +182,7 @@ class FusedSgd : public torch::optim::SGD {
         if (fresh) state->momentum_buffer(at::zeros_like(parameter));
         buffer = state->momentum_buffer();
       }
-      Batch& batch = all[&group][key_of(parameter, fresh)];
+      StepBatch& batch = all[&group][key_of(parameter, fresh)];
       batch.parameters.push_back(parameter);
       batch.gradients.push_back(in_order(gradient.is_sparse() ? gradient.to_dense() : gradient, parameter));
       if (buffer.defined()) batch.slots[0].push_back(buffer);
@@ -225,7 +193,7 @@ class FusedSgd : public torch::optim::SGD {
         if (std::get<0>(key) == c10::DeviceType::CPU) {
           const SgdRule rule{options.lr(),           options.momentum(), options.dampening(),
                              options.weight_decay(), options.nesterov(), std::get<3>(key)};
-          step_on_cpu<SgdPass>(batch, std::get<2>(key), rule);
+          step_on_cpu<SgdPass>(batch, std::get<2>(key), rule, look);
           continue;
         }
         at::_fused_sgd_(batch.parameters, batch.gradients, batch.slots[0], options.weight_decay(),
@@ -238,13 +206,30 @@ class FusedSgd : public torch::optim::SGD {
   }
 };
 
-// Adam and AdamW differ only in the kernel.
-template <typename Base, typename Options, typename State, typename Kernel>
-Tensor adam_step(Base& optimizer, const torch::optim::Optimizer::LossClosure& closure,
+// On the CPU also how many steps the parameters have taken, on which Adam's numbers depend; 0 elsewhere.
+using AdamBatches = std::map<std::pair<BatchKey, std::int64_t>, StepBatch>;
+
+template <typename Options>
+AdamRule adam_rule(const Options& options, std::int64_t step, bool decoupled) {
+  const auto [beta1, beta2] = options.betas();
+  const double count = static_cast<double>(step);
+  const double decay = options.weight_decay();
+  return {options.lr() / (1 - std::pow(beta1, count)),
+          decoupled ? 1 - options.lr() * decay : 1,
+          decoupled ? 0 : decay,
+          beta1,
+          beta2,
+          std::sqrt(1 - std::pow(beta2, count)),
+          options.eps()};
+}
+
+// Adam and AdamW differ in the weight decay: AdamW's is `decoupled`. `kernel` is the one of other devices.
+template <typename Base, typename Options, typename State, typename Adaptive, typename Kernel>
+Tensor adam_step(Adaptive& optimizer, const torch::optim::Optimizer::LossClosure& closure, bool decoupled,
                  const Kernel& kernel) {
   const at::NoGradGuard no_grad;
   const Tensor loss = evaluate(closure);
-  std::map<const OptimizerParamGroup*, Batches> all;
+  std::map<const OptimizerParamGroup*, AdamBatches> all;
   // The kernels read step counts from tensors; parameters with equal counts share one.
   std::map<std::pair<BatchKey, std::int64_t>, Tensor> ages;
   const auto amsgrad_of = [](const OptimizerParamGroup& group) {
@@ -270,23 +255,31 @@ Tensor adam_step(Base& optimizer, const torch::optim::Optimizer::LossClosure& cl
     }
     state->step(state->step() + 1);
     const BatchKey key = key_of(parameter, false);
-    Tensor& age = ages[{key, state->step()}];
-    if (!age.defined()) {
-      age = at::full(at::IntArrayRef{}, static_cast<double>(state->step()),
-                     parameter.options().dtype(at::kFloat));
+    const bool on_cpu = parameter.is_cpu();
+    StepBatch& batch = all[&group][{key, on_cpu ? state->step() : 0}];
+    if (!on_cpu) {
+      Tensor& age = ages[{key, state->step()}];
+      if (!age.defined()) {
+        age = at::full(at::IntArrayRef{}, static_cast<double>(state->step()),
+                       parameter.options().dtype(at::kFloat));
+      }
+      batch.steps.push_back(age);
     }
-    Batch& batch = all[&group][key];
     batch.parameters.push_back(parameter);
     batch.gradients.push_back(in_order(gradient, parameter));
     batch.slots[0].push_back(state->exp_avg());
     batch.slots[1].push_back(state->exp_avg_sq());
     if (amsgrad) batch.slots[2].push_back(state->max_exp_avg_sq());
-    batch.steps.push_back(age);
   });
   for (auto& [group, batches] : all) {
     const auto& options = static_cast<const Options&>(group->options());
     const auto [beta1, beta2] = options.betas();
     for (auto& [key, batch] : batches) {
+      const auto& [of, step] = key;
+      if (std::get<0>(of) == c10::DeviceType::CPU) {
+        step_on_cpu<AdamPass>(batch, std::get<2>(of), adam_rule(options, step, decoupled), optimizer.look);
+        continue;
+      }
       kernel(batch.parameters, batch.gradients, batch.slots[0], batch.slots[1], batch.slots[2],
              batch.steps, options.lr(), beta1, beta2, options.weight_decay(), options.eps(),
              options.amsgrad());
@@ -296,27 +289,27 @@ Tensor adam_step(Base& optimizer, const torch::optim::Optimizer::LossClosure& cl
   return loss;
 }
 
-class FusedAdam : public torch::optim::Adam {
+class FusedAdam : public torch::optim::Adam, public Fused {
  public:
   using Adam::Adam;
 
   Tensor step(LossClosure closure = nullptr) override {
     return adam_step<Adam, torch::optim::AdamOptions, torch::optim::AdamParamState>(
-        *this, closure, [](auto&&... args) { at::_fused_adam_(args..., /*maximize=*/false); });
+        *this, closure, false, [](auto&&... args) { at::_fused_adam_(args..., /*maximize=*/false); });
   }
 };
 
-class FusedAdamW : public torch::optim::AdamW {
+class FusedAdamW : public torch::optim::AdamW, public Fused {
  public:
   using AdamW::AdamW;
 
   Tensor step(LossClosure closure = nullptr) override {
     return adam_step<AdamW, torch::optim::AdamWOptions, torch::optim::AdamWParamState>(
-        *this, closure, [](auto&&... args) { at::_fused_adamw_(args..., /*maximize=*/false); });
+        *this, closure, true, [](auto&&... args) { at::_fused_adamw_(args..., /*maximize=*/false); });
   }
 };
 
-class FusedRmsProp : public torch::optim::RMSprop {
+class FusedRmsProp : public torch::optim::RMSprop, public Fused {
  public:
   using RMSprop::RMSprop;
 
@@ -353,7 +346,7 @@ class FusedRmsProp : public torch::optim::RMSprop {
         state->momentum_buffer(at::zeros_like(parameter));
       }
       state->step(state->step() + 1);
-      Batch& batch = all[&group][key_of(parameter, false)];
+      StepBatch& batch = all[&group][key_of(parameter, false)];
       batch.parameters.push_back(parameter);
       batch.gradients.push_back(in_order(gradient, parameter));
       batch.slots[0].push_back(state->square_avg());
@@ -366,7 +359,7 @@ class FusedRmsProp : public torch::optim::RMSprop {
         if (std::get<0>(key) == c10::DeviceType::CPU) {
           const RmsPropRule rule{options.lr(), options.alpha(), options.eps(), options.weight_decay(),
                                  options.momentum()};
-          step_on_cpu<RmsPropPass>(batch, std::get<2>(key), rule);
+          step_on_cpu<RmsPropPass>(batch, std::get<2>(key), rule, look);
         } else {
           step_batch(options, batch);
           count_writes(batch);
@@ -377,7 +370,7 @@ class FusedRmsProp : public torch::optim::RMSprop {
   }
 
  private:
-  static void step_batch(const torch::optim::RMSpropOptions& options, Batch& batch) {
+  static void step_batch(const torch::optim::RMSpropOptions& options, StepBatch& batch) {
     auto& [parameters, gradients, slots, steps] = batch;
     auto& [square_avg, momentum_buffer, grad_avg] = slots;
     if (options.weight_decay() != 0) {
@@ -409,6 +402,39 @@ class FusedRmsProp : public torch::optim::RMSprop {
 std::vector<Tensor> none() { return {}; }
 
 }  // namespace
+
+std::int8_t optimizer_step_and_look(Optimizer& optimizer) {
+  auto* fused = dynamic_cast<Fused*>(&optimizer);
+  if (fused == nullptr) {
+    optimizer.step();
+    return -1;
+  }
+  Look& look = fused->look;
+  look.wanted = true;
+  look.finite = true;
+  look.seen.clear();
+  try {
+    optimizer.step();
+  } catch (...) {
+    look.wanted = false;
+    throw;
+  }
+  look.wanted = false;
+  if (!look.finite) return 0;
+  // Those that another kernel has stepped, or none: seen ones are in the same order.
+  std::vector<TensorRef> rest;
+  auto seen = look.seen.begin();
+  for (const OptimizerParamGroup& group : optimizer.param_groups()) {
+    for (const Tensor& parameter : group.params()) {
+      if (seen != look.seen.end() && *seen == parameter.unsafeGetTensorImpl()) {
+        ++seen;
+      } else if (parameter.requires_grad()) {
+        rest.push_back({&parameter});
+      }
+    }
+  }
+  return all_finite(rust::Slice<const TensorRef>(rest.data(), rest.size()), false) ? 1 : 0;
+}
 
 std::unique_ptr<Optimizer> fused_sgd(double lr, double momentum, double dampening, double weight_decay,
                                      bool nesterov) {

@@ -71,14 +71,6 @@ struct RuleBatch {
   }
 };
 
-// start + weight (end - start), from the nearer end as in `at::lerp`. It selects numbers instead of branching: GCC computes
-// no branch with arithmetic of floats in vectors, and takes it out of small loops only.
-template <typename W>
-LOOKAHEAD_INLINE W between(W start, W end, W weight) {
-  const bool from_start = weight < W(0.5);
-  return (from_start ? start : end) + (from_start ? weight : weight - W(1)) * (end - start);
-}
-
 // What `update` is multiplied by in a cautious step: of each tensor, the elements that agree with the gradient, divided
 // by their share.
 inline std::vector<Tensor> cautious_masks(const std::vector<Tensor>& update, const std::vector<Tensor>& gradients) {

@@ -66,6 +66,8 @@ void set_group_options(Optimizer& optimizer, std::size_t group, GroupOptions opt
 double second_moment_decay(const Optimizer& optimizer, std::size_t group);
 void optimizer_zero_grad(Optimizer& optimizer);
 void optimizer_step(Optimizer& optimizer);
+// A step, and whether all weights that take gradients are finite after it; -1 if the optimizer does not look.
+std::int8_t optimizer_step_and_look(Optimizer& optimizer);
 std::uint8_t required_slots(const Optimizer& optimizer);
 std::int64_t state_step(const Optimizer& optimizer, const Tensor& parameter);
 std::unique_ptr<Tensor> state_slot(const Optimizer& optimizer, const Tensor& parameter, std::size_t slot);

@@ -1,5 +1,5 @@
-// The steps of SGD and RMSprop on the CPU: one parallel loop over the elements of all parameters.
-// ATen's fused SGD wakes and joins the threads once per tensor, which costs more than the step of a small one, and
+// The steps of libtorch's optimizers on the CPU: one parallel loop over the elements of all parameters.
+// ATen's fused kernels wake and join the threads once per tensor, which costs more than the step of a small one, and
 // the foreach operations that would make up RMSprop allocate temporaries.
 #pragma once
 
@@ -54,6 +54,47 @@ struct SgdPass {
         buffer[i] = next;
         weight[i] -= lr * (nesterov ? slope + momentum * next : next);
       }
+    }
+  }
+};
+
+// The numbers of all parameters that have taken as many steps.
+struct AdamRule {
+  double step_size, keep, l2, beta1, beta2, correction2, eps;
+};
+
+template <typename T>
+struct AdamPass {
+  static LOOKAHEAD_INLINE void run(const AdamRule& rule, const StepPart& part, std::int64_t from, std::int64_t to) {
+    T* __restrict__ weight = static_cast<T*>(part.parameter);
+    const T* __restrict__ gradient = static_cast<const T*>(part.gradient);
+    T* __restrict__ mean = static_cast<T*>(part.slots[0]);
+    T* __restrict__ square = static_cast<T*>(part.slots[1]);
+    T* __restrict__ largest = static_cast<T*>(part.slots[2]);
+    const T step_size = static_cast<T>(rule.step_size), keep = static_cast<T>(rule.keep);
+    const T decay = static_cast<T>(rule.l2), share1 = static_cast<T>(1 - rule.beta1);
+    const T beta2 = static_cast<T>(rule.beta2), share2 = static_cast<T>(1 - rule.beta2);
+    const T correction2 = static_cast<T>(rule.correction2), eps = static_cast<T>(rule.eps);
+    const bool decays = rule.l2 != 0;
+    const auto run = [&](const auto& bound) __attribute__((always_inline)) {
+      for (std::int64_t i = from; i < to; ++i) {
+        const T slope = decays ? gradient[i] + decay * weight[i] : gradient[i];
+        const T next = between(mean[i], slope, share1);
+        const T next_square = beta2 * square[i] + share2 * slope * slope;
+        mean[i] = next;
+        square[i] = next_square;
+        const T denominator = std::sqrt(bound(i, next_square)) / correction2 + eps;
+        weight[i] = weight[i] * keep - step_size * next / denominator;
+      }
+    };
+    if (largest == nullptr) {
+      run([](std::int64_t, T next) __attribute__((always_inline)) { return next; });
+    } else {
+      run([=](std::int64_t i, T next) __attribute__((always_inline)) {
+        const T bound = largest[i] > next ? largest[i] : next;
+        largest[i] = bound;
+        return bound;
+      });
     }
   }
 };

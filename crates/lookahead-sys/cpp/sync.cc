@@ -28,11 +28,13 @@
 #include <map>
 #include <numeric>
 #include <tuple>
+#include <type_traits>
 #include <vector>
 
 #include "elements.h"
 #include "flat.h"
 #include "lookahead-sys/src/ffi.rs.h"
+#include "narrow.h"
 #include "shim.h"
 #include "values.h"
 
@@ -50,12 +52,12 @@ struct Part {
   double (*pass)(const Part& part, const SyncRule& rule, std::int64_t from, std::int64_t to);
 };
 
-// S is the type of the slow weights and of the computation, F that of the fast weights.
-template <typename S, typename F>
+// S is the type of the weights and of the computation.
+template <typename S>
 struct Sync {
   static LOOKAHEAD_INLINE double run(const Part& part, const SyncRule& rule, std::int64_t from, std::int64_t to) {
     S* __restrict__ slow = static_cast<S*>(part.slow);
-    F* __restrict__ fast = static_cast<F*>(part.fast);
+    S* __restrict__ fast = static_cast<S*>(part.fast);
     const S alpha = static_cast<S>(part.alpha);
     const bool restart = rule.restart;
     if (part.velocity != nullptr) {
@@ -65,51 +67,71 @@ struct Sync {
       const S ahead = rule.nesterov ? S(1) : S(0);
       if (rule.alpha_inside) {
         for (std::int64_t i = from; i < to; ++i) {
-          const S scaled = alpha * (slow[i] - static_cast<S>(fast[i]));
+          const S scaled = alpha * (slow[i] - fast[i]);
           velocity[i] = momentum * velocity[i] + scaled;
           slow[i] -= along * velocity[i] + ahead * scaled;
         }
       } else {
         for (std::int64_t i = from; i < to; ++i) {
-          const S difference = slow[i] - static_cast<S>(fast[i]);
+          const S difference = slow[i] - fast[i];
           velocity[i] = momentum * velocity[i] + difference;
           slow[i] -= alpha * (along * velocity[i] + ahead * difference);
         }
       }
       if (restart) {
-        for (std::int64_t i = from; i < to; ++i) fast[i] = static_cast<F>(slow[i]);
+        for (std::int64_t i = from; i < to; ++i) fast[i] = slow[i];
       }
     } else if (part.alpha == 1.0) {
       // θ is not written: at α = 1 Lookahead is its inner optimizer, to the bit.
-      for (std::int64_t i = from; i < to; ++i) slow[i] = static_cast<S>(fast[i]);
+      for (std::int64_t i = from; i < to; ++i) slow[i] = fast[i];
     } else if (!restart) {
       if (part.alpha < 0.5) {
         for (std::int64_t i = from; i < to; ++i) {
-          slow[i] += alpha * (static_cast<S>(fast[i]) - slow[i]);
+          slow[i] += alpha * (fast[i] - slow[i]);
         }
       } else {
         const S rest = S(1) - alpha;
         for (std::int64_t i = from; i < to; ++i) {
-          const S end = static_cast<S>(fast[i]);
+          const S end = fast[i];
           slow[i] = end - rest * (end - slow[i]);
         }
       }
     } else if (part.alpha < 0.5) {
       for (std::int64_t i = from; i < to; ++i) {
-        const S next = slow[i] + alpha * (static_cast<S>(fast[i]) - slow[i]);
+        const S next = slow[i] + alpha * (fast[i] - slow[i]);
         slow[i] = next;
-        fast[i] = static_cast<F>(next);
+        fast[i] = next;
       }
     } else {
       // As in `lerp`, start from the nearer end, so that the result is exact towards α = 1. Beyond 1 it
       // extrapolates.
       const S rest = S(1) - alpha;
       for (std::int64_t i = from; i < to; ++i) {
-        const S end = static_cast<S>(fast[i]);
+        const S end = fast[i];
         const S next = end - rest * (end - slow[i]);
         slow[i] = next;
-        fast[i] = static_cast<F>(next);
+        fast[i] = next;
       }
+    }
+    return 0.0;
+  }
+};
+
+// The same with fast weights in half precision, which are converted in blocks.
+template <typename F>
+struct SyncNarrow {
+  static LOOKAHEAD_INLINE double run(const Part& part, const SyncRule& rule, std::int64_t from, std::int64_t to) {
+    constexpr std::int64_t block = 1024;  // fits the L1 cache
+    float wide[block];
+    const bool restarts = rule.restart && (part.alpha != 1.0 || part.velocity != nullptr);
+    for (std::int64_t at = from; at < to; at += block) {
+      const std::int64_t count = std::min(block, to - at);
+      F* fast = static_cast<F*>(part.fast) + at;
+      float* velocity = part.velocity == nullptr ? nullptr : static_cast<float*>(part.velocity) + at;
+      convert(fast, wide, count);
+      const Part piece{static_cast<float*>(part.slow) + at, wide, velocity, nullptr, part.alpha, count, nullptr};
+      Sync<float>::run(piece, rule, 0, count);
+      if (restarts) convert(wide, fast, count);
     }
     return 0.0;
   }
@@ -147,7 +169,7 @@ struct SyncMean {
       }
       void* velocity = part.velocity == nullptr ? nullptr : static_cast<S*>(part.velocity) + at;
       const Part piece{slow, target, velocity, nullptr, part.alpha, count, nullptr};
-      Sync<S, S>::run(piece, towards, 0, count);
+      Sync<S>::run(piece, towards, 0, count);
       if (rule.restart) {
         for (std::int64_t i = 0; i < count; ++i) fast[i] = static_cast<F>(slow[i]);
       }
@@ -165,8 +187,11 @@ Pass pass() {
 
 // The pass for these element types; null if there is none.
 Pass pass_for(at::ScalarType slow, at::ScalarType fast) {
-  return for_types(slow, fast, [](auto types) {
-    return pass<Sync<typename decltype(types)::Wide, typename decltype(types)::Narrow>>();
+  return for_types(slow, fast, [](auto types) -> Pass {
+    using S = typename decltype(types)::Wide;
+    using F = typename decltype(types)::Narrow;
+    if constexpr (std::is_same_v<S, F>) return pass<Sync<S>>();
+    else return pass<SyncNarrow<F>>();
   });
 }
 
@@ -190,6 +215,23 @@ Pass flat_pass(const SyncPair& pair) {
   if (!flat) return nullptr;
   if (pair.mean == nullptr) return pass_for(slow.scalar_type(), fast.scalar_type());
   return pass_for(slow.scalar_type(), fast.scalar_type(), pair.mean->scalar_type());
+}
+
+// The part of a pair, with its number of elements as `end`; without a pass and elements if there is no loop for it.
+Part part_of(const SyncPair& pair, const SyncRule& rule) {
+  const Pass flat = rule.foreach ? nullptr : flat_pass(pair);
+  if (flat == nullptr) return {};
+  const Tensor& slow = *pair.slow;
+  const Tensor& fast = *pair.fast;
+  // Read at each sync, because swaps and loads replace the memory.
+  void* velocity = pair.velocity == nullptr ? nullptr : pair.velocity->mutable_data_ptr();
+  const void* mean = pair.mean == nullptr ? nullptr : pair.mean->const_data_ptr();
+  // The pass does not move version counters. Without that, autograd would run an older graph on the new values.
+  slow.unsafeGetTensorImpl()->bump_version();
+  if (rule.restart && (pair.alpha != 1.0 || velocity != nullptr || mean != nullptr)) {
+    fast.unsafeGetTensorImpl()->bump_version();
+  }
+  return {slow.mutable_data_ptr(), fast.mutable_data_ptr(), velocity, mean, pair.alpha, slow.numel(), flat};
 }
 
 // Tensors for one foreach call.
@@ -254,42 +296,39 @@ double sync_batch(const BatchKey& key, const Batch& batch, const SyncRule& rule)
 
 double sync(rust::Slice<const SyncPair> pairs, SyncRule rule) {
   const at::NoGradGuard no_grad;
-  std::vector<Part> parts;
-  parts.reserve(pairs.size());
+  // Most of what a small tensor costs are its headers, so all threads read them.
+  std::vector<Part> parts(pairs.size());
+  at::parallel_for(0, static_cast<std::int64_t>(pairs.size()), kHeaders, [&](std::int64_t from, std::int64_t to) {
+    for (std::int64_t i = from; i < to; ++i) {
+      prefetch(i, to, [&](std::size_t at) { return pairs[at].slow; });
+      prefetch(i, to, [&](std::size_t at) { return pairs[at].fast; });
+      parts[i] = part_of(pairs[i], rule);
+    }
+  });
   std::map<BatchKey, Batch> batches;
+  std::size_t kept = 0;
   std::int64_t end = 0;
   for (std::size_t i = 0; i < pairs.size(); ++i) {
-    prefetch(i, pairs.size(), [&](std::size_t at) { return pairs[at].slow; });
-    prefetch(i, pairs.size(), [&](std::size_t at) { return pairs[at].fast; });
+    if (parts[i].pass != nullptr) {
+      if (parts[i].end == 0) continue;
+      end += parts[i].end;
+      parts[i].end = end;
+      parts[kept++] = parts[i];
+      continue;
+    }
     const SyncPair& pair = pairs[i];
     const Tensor& slow = *pair.slow;
     const Tensor& fast = *pair.fast;
-    const Pass flat = rule.foreach ? nullptr : flat_pass(pair);
-    if (flat != nullptr) {
-      if (slow.numel() == 0) continue;
-      // Read at each sync, because swaps and loads replace the memory.
-      end += slow.numel();
-      void* velocity = pair.velocity == nullptr ? nullptr : pair.velocity->mutable_data_ptr();
-      const void* mean = pair.mean == nullptr ? nullptr : pair.mean->const_data_ptr();
-      parts.push_back(
-          {slow.mutable_data_ptr(), fast.mutable_data_ptr(), velocity, mean, pair.alpha, end, flat});
-      // The pass does not move version counters. Without that, autograd would run an older graph on the new
-      // values.
-      slow.unsafeGetTensorImpl()->bump_version();
-      if (rule.restart && (pair.alpha != 1.0 || velocity != nullptr || mean != nullptr)) {
-        fast.unsafeGetTensorImpl()->bump_version();
-      }
-    } else {
-      const BatchKey key{fast.device().type(), fast.device().index(), slow.scalar_type(),
-                         fast.scalar_type(),   pair.alpha,            pair.velocity != nullptr,
-                         pair.mean != nullptr};
-      Batch& batch = batches[key];
-      batch.slow.push_back(slow);
-      batch.fast.push_back(fast);
-      if (pair.velocity != nullptr) batch.velocity.push_back(*pair.velocity);
-      if (pair.mean != nullptr) batch.mean.push_back(*pair.mean);
-    }
+    const BatchKey key{fast.device().type(), fast.device().index(), slow.scalar_type(),
+                       fast.scalar_type(),   pair.alpha,            pair.velocity != nullptr,
+                       pair.mean != nullptr};
+    Batch& batch = batches[key];
+    batch.slow.push_back(slow);
+    batch.fast.push_back(fast);
+    if (pair.velocity != nullptr) batch.velocity.push_back(*pair.velocity);
+    if (pair.mean != nullptr) batch.mean.push_back(*pair.mean);
   }
+  parts.resize(kept);
   // One sum per thread, so that they are added in the same order each time.
   std::vector<double> apart(at::get_num_threads(), 0.0);
   for_each_range(parts, [&](const Part& part, std::int64_t from, std::int64_t to) {

@@ -15,6 +15,14 @@
 
 namespace lookahead {
 
+// start + weight (end - start), from the nearer end as in `at::lerp`. It selects numbers instead of branching: GCC computes
+// no branch with arithmetic of floats in vectors, and takes it out of small loops only.
+template <typename W>
+LOOKAHEAD_INLINE W between(W start, W end, W weight) {
+  const bool from_start = weight < W(0.5);
+  return (from_start ? start : end) + (from_start ? weight : weight - W(1)) * (end - start);
+}
+
 template <typename Loop, typename... Arguments>
 auto narrow(Arguments... arguments) {
   return Loop::run(arguments...);

@@ -296,6 +296,7 @@ pub(crate) mod bridge {
         fn second_moment_decay(optimizer: &Optimizer, group: usize) -> Result<f64>;
         fn optimizer_zero_grad(optimizer: Pin<&mut Optimizer>) -> Result<()>;
         fn optimizer_step(optimizer: Pin<&mut Optimizer>) -> Result<()>;
+        fn optimizer_step_and_look(optimizer: Pin<&mut Optimizer>) -> Result<i8>;
         fn required_slots(optimizer: &Optimizer) -> Result<u8>;
         fn state_step(optimizer: &Optimizer, parameter: &Tensor) -> i64;
         fn state_slot(

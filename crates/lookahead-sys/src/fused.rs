@@ -4,8 +4,8 @@
 //! [`nn::Sgd`]. They build subclasses of libtorch's own optimizers with another `step`, so options, state
 //! and, up to rounding, results are the same, and tch's `set_lr` and the rest work on them.
 //!
-//! Adam and AdamW step with ATen's fused kernels. On a GPU, SGD does too, and RMSprop uses foreach
-//! operations; on the CPU these two take one parallel pass over all parameters. libtorch's own step takes
+//! On the CPU a step is one parallel pass over all parameters. On a GPU, ATen's fused kernels take it, and RMSprop
+//! uses foreach operations. libtorch's own step takes
 //! over for sparse gradients, tensors that are not dense, bfloat16 and half precision on the CPU, and
 //! parameters that are listed twice. SGD's momentum of a sparse gradient is dense. Complex parameters are
 //! for SGD only. Unlike libtorch's own, these leave a frozen parameter alone even if it has a gradient.

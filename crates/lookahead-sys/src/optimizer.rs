@@ -152,6 +152,13 @@ impl Optimizer {
         Ok(bridge::optimizer_step(self.get_mut())?)
     }
 
+    /// As [`step`](Self::step), and returns whether all parameters that take gradients are finite after it. One of
+    /// [`fused`](crate::fused) looks at them while it writes them; another does not look: `None`.
+    pub fn step_and_look(&mut self) -> Result<Option<bool>> {
+        let finite = bridge::optimizer_step_and_look(self.get_mut())?;
+        Ok((finite >= 0).then_some(finite > 0))
+    }
+
     /// Makes the gradient of every parameter undefined.
     pub fn zero_grad(&mut self) -> Result<()> {
         Ok(bridge::optimizer_zero_grad(self.get_mut())?)

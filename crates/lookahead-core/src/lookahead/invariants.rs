@@ -23,7 +23,11 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// A step of the inner optimizer, after which θ is known again. Returns whether it was taken.
     pub(super) fn step_inner(&mut self) -> Result<bool> {
         let before = self.inner.steps_taken();
-        let stepped = self.inner.step();
+        let stepped = if self.look_is_due() {
+            self.inner.step_and_look()
+        } else {
+            self.inner.step().map(|()| None)
+        };
         // libtorch's optimizers step a frozen variable that still has a gradient, and leave no trace.
         let parameters = self.inner.parameters();
         let moved = |i: &usize| !self.is_trained(*i) && parameters[*i].tensor.grad().defined();
@@ -31,9 +35,15 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.detector.follow(&moved);
         // Even after a failure, the inner optimizer's writes are not from outside.
         self.record_versions()?;
-        stepped?;
+        self.detector.known_finite = stepped? == Some(true);
         // A nested level may have skipped it.
         Ok(before.is_none() || before != self.inner.steps_taken())
+    }
+
+    /// Whether the sync after the next step has to know that θ is finite.
+    fn look_is_due(&self) -> bool {
+        let is_last = self.cycle.phase + 1 >= self.cycle.k;
+        is_last && !self.has_others() && self.settings.config.non_finite != NonFinite::Unchecked
     }
 
     fn refuse_outside_writes(&mut self) -> Result<()> {

@@ -89,8 +89,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
             }
         }
         let parameters = self.inner.parameters();
-        // Averaged weights have been checked.
-        let own = if others { &[] } else { &trained[..] };
+        // Averaged weights have been checked, and so have those that the last step looked at.
+        let own = if others || self.detector.known_finite { &[] } else { &trained[..] };
         let fast = own.iter().map(|&i| (i, &parameters[i].tensor));
         let all = fast.chain(moments.iter().map(|(i, moment)| (*i, moment)));
         let mut first = first_non_finite(all, self.settings.path)?;

@@ -58,6 +58,32 @@ fn one_bad_value_among_many_is_found() {
     }
 }
 
+/// The last step before a sync looks at θ while it writes it; what comes between the two is looked at, too.
+#[test]
+fn nan_between_the_last_step_and_the_sync_is_found() {
+    let (_vs, mut w, mut opt) = built(NonFinite::Error);
+    for _ in 0..2 {
+        opt.zero_grad().unwrap();
+        w.sum(Kind::Float).backward();
+        opt.inner_step().unwrap();
+    }
+    tch::no_grad(|| drop(w.get(0).fill_(f64::NAN)));
+    opt.accept_fast_weights().unwrap();
+    let refused = opt.sync_if_due().unwrap_err();
+    assert!(matches!(&refused, Error::NonFinite { name } if name == "w"), "{refused}");
+
+    // A variable that joins there.
+    let (vs, w, mut opt) = built(NonFinite::Error);
+    for _ in 0..2 {
+        opt.zero_grad().unwrap();
+        w.sum(Kind::Float).backward();
+        opt.inner_step().unwrap();
+    }
+    let _ = vs.root().var("late", &[1], nn::Init::Const(f64::INFINITY));
+    let refused = opt.sync_if_due().unwrap_err();
+    assert!(matches!(&refused, Error::NonFinite { name } if name == "late"), "{refused}");
+}
+
 #[test]
 fn skip_step_leaves_theta_and_the_moments_and_does_not_count() {
     for inner in INNERS {

@@ -52,16 +52,21 @@ fn parameters(kind: Kind) -> Vec<Tensor> {
 
 fn take_steps(optimizer: &mut Optimizer, parameters: &[Tensor], steps: std::ops::Range<i64>) {
     for step in steps {
-        optimizer.zero_grad().unwrap();
-        for (i, parameter) in parameters.iter().enumerate() {
-            if i == 4 && step % 3 != 2 {
-                continue;
-            }
-            let scale = 1.0 + 0.5 * (step as f64 + i as f64).cos();
-            // The gradient is far from 0, where Adam's quotient would magnify rounding.
-            ((parameter + 6.0).square().sum(Kind::Float) * scale * 0.1).backward();
-        }
+        gradients_of(optimizer, parameters, step);
         optimizer.step().unwrap();
+    }
+}
+
+/// The gradients of a step.
+fn gradients_of(optimizer: &mut Optimizer, parameters: &[Tensor], step: i64) {
+    optimizer.zero_grad().unwrap();
+    for (i, parameter) in parameters.iter().enumerate() {
+        if i == 4 && step % 3 != 2 {
+            continue;
+        }
+        let scale = 1.0 + 0.5 * (step as f64 + i as f64).cos();
+        // The gradient is far from 0, where Adam's quotient would magnify rounding.
+        ((parameter + 6.0).square().sum(Kind::Float) * scale * 0.1).backward();
     }
 }
 
@@ -352,4 +357,34 @@ fn tchs_own_optimizer_drives_them() {
     assert!((w.double_value(&[0]) - 0.4).abs() < 1e-6);
     let refused = Adam::default().beta1(1.5).build(&vs, 0.1).unwrap_err().to_string();
     assert!(refused.contains("Invalid beta parameter at index 0: 1.5"), "{refused}");
+}
+
+#[test]
+fn a_look_takes_the_same_step_and_finds_every_number_that_is_not_finite() {
+    for (name, (theirs, ours)) in pairs() {
+        let (plain, looked) = (parameters(Kind::Float), parameters(Kind::Float));
+        let (mut stepping, mut looking) = (built(&*ours, &plain), built(&*ours, &looked));
+        for step in 0..4 {
+            take_steps(&mut stepping, &plain, step..step + 1);
+            gradients_of(&mut looking, &looked, step);
+            assert_eq!(looking.step_and_look().unwrap(), Some(true), "{name}");
+            assert_eq!(plain, looked, "{name}");
+        }
+        // One number, in a parameter that takes a step, or in one that has no gradient.
+        for (i, with_gradient) in [(1, true), (4, false)] {
+            gradients_of(&mut looking, &looked, 3);
+            if with_gradient {
+                let _ = looked[i].grad().view(-1).get(39_999).fill_(f64::NAN);
+            } else {
+                let _ = tch::no_grad(|| looked[i].view(-1).get(6).fill_(f64::INFINITY));
+            }
+            assert_eq!(looking.step_and_look().unwrap(), Some(false), "{name} {i}");
+            tch::no_grad(|| looked.iter().for_each(|w| drop(w.shallow_clone().fill_(1.0))));
+            for slot in [1, 4] {
+                looking.set_parameter_state(&looked[slot], None).unwrap();
+            }
+        }
+        let mut other = built(&*theirs, &looked);
+        assert_eq!(other.step_and_look().unwrap(), None, "{name}");
+    }
 }

@@ -422,3 +422,24 @@ fn the_adaptive_step_follows_its_formula() {
         assert!((alpha + 1.0).abs() < 1e-12, "{alpha}");
     }
 }
+
+/// NaN stays NaN, and every other number rounds as libtorch rounds it: also ties, denormal numbers and overflow.
+#[test]
+fn half_precision_is_rounded_as_by_libtorch() {
+    // Every sign, exponent and upper half of a fraction, with lower halves around the ties.
+    let lower = [0u32, 1, 0x0fff, 0x1000, 0x1001, 0x2000, 0x3000, 0x7fff, 0x8000, 0x8001, 0xffff];
+    let bits = (0..=u16::MAX).flat_map(|upper| lower.map(|low| u32::from(upper) << 16 | low));
+    let all: Vec<f32> = bits.map(f32::from_bits).collect();
+    for kind in [Kind::BFloat16, Kind::Half] {
+        let slow = Tensor::from_slice(&all);
+        let fast = slow.zeros_like().to_kind(kind);
+        // At α = 0 φ stays, except that infinity becomes NaN.
+        sync([pair(&slow, &fast, 0.0)], PLAIN).unwrap();
+        let wanted = slow.to_kind(kind);
+        let differs = fast
+            .ne_tensor(&wanted)
+            .logical_and(&fast.isnan().logical_and(&wanted.isnan()).logical_not());
+        assert!(!bool::try_from(differs.any()).unwrap(), "{kind:?}");
+        assert!(slow.isfinite().sum(Kind::Int64).int64_value(&[]) > 700_000);
+    }
+}
