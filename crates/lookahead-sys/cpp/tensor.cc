@@ -8,19 +8,21 @@ namespace lookahead {
 
 void fingerprints(rust::Slice<const TensorRef> tensors, rust::Slice<Fingerprint> out) {
   TORCH_CHECK(tensors.size() == out.size(), "Expected as many fingerprints as tensors.");
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    prefetch(i, tensors.size(), [&](std::size_t at) { return tensors[at].tensor; });
-    const Tensor& tensor = *tensors[i].tensor;
-    const c10::TensorImpl* impl = tensor.unsafeGetTensorImpl();
-    Fingerprint& fingerprint = out[i];
-    fingerprint.version = impl->version_counter().current_version();
-    // The storage object rather than its data, because empty tensors share a null data pointer.
-    fingerprint.storage = impl->has_storage()
-        ? reinterpret_cast<std::size_t>(impl->unsafe_storage().unsafeGetStorageImpl())
-        : 0;
-    fingerprint.offset = tensor.storage_offset();
-    fingerprint.dtype = static_cast<std::int8_t>(tensor.scalar_type());
-  }
+  at::parallel_for(0, static_cast<std::int64_t>(tensors.size()), kHeaders, [&](std::int64_t from, std::int64_t to) {
+    for (std::int64_t i = from; i < to; ++i) {
+      prefetch(i, to, [&](std::size_t at) { return tensors[at].tensor; });
+      const Tensor& tensor = *tensors[i].tensor;
+      const c10::TensorImpl* impl = tensor.unsafeGetTensorImpl();
+      Fingerprint& fingerprint = out[i];
+      fingerprint.version = impl->version_counter().current_version();
+      // The storage object rather than its data, because empty tensors share a null data pointer.
+      fingerprint.storage = impl->has_storage()
+          ? reinterpret_cast<std::size_t>(impl->unsafe_storage().unsafeGetStorageImpl())
+          : 0;
+      fingerprint.offset = tensor.storage_offset();
+      fingerprint.dtype = static_cast<std::int8_t>(tensor.scalar_type());
+    }
+  });
 }
 
 void set_version(const Tensor& tensor, std::uint32_t version) {
