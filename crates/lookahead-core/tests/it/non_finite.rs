@@ -61,7 +61,7 @@ fn one_bad_value_among_many_is_found() {
 /// The last step before a sync looks at θ while it writes it; what comes between the two is looked at, too.
 #[test]
 fn nan_between_the_last_step_and_the_sync_is_found() {
-    let (_vs, mut w, mut opt) = built(NonFinite::Error);
+    let (_vs, w, mut opt) = built(NonFinite::Error);
     for _ in 0..2 {
         opt.zero_grad().unwrap();
         w.sum(Kind::Float).backward();
