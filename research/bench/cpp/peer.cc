@@ -35,8 +35,9 @@ std::map<std::string, Tensor> load(const std::string& path) {
   if (!file) throw std::runtime_error(path + " can't be read.");
   std::string header(length, '\0');
   file.read(header.data(), static_cast<std::streamsize>(length));
+  const Json entries = Json::parse(header);
   std::map<std::string, Tensor> found;
-  for (const auto& [name, entry] : Json::parse(header).members()) {
+  for (const auto& [name, entry] : entries.members()) {
     if (name == "__metadata__") continue;
     std::vector<std::int64_t> shape;
     for (const Json& size : entry["shape"].items()) shape.push_back(static_cast<std::int64_t>(size.number()));

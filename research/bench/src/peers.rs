@@ -24,10 +24,6 @@ pub enum Peer {
     Candle,
     /// burn on its CPU backend `flex`
     BurnFlex,
-    /// burn on its CPU backend `ndarray`
-    BurnNdarray,
-    /// burn on libtorch
-    BurnTch,
 }
 
 /// What a peer runs in.
@@ -58,8 +54,6 @@ impl Peer {
             Peer::TorchCompiled => "torch-compiled",
             Peer::Candle => "candle",
             Peer::BurnFlex => "burn-flex",
-            Peer::BurnNdarray => "burn-ndarray",
-            Peer::BurnTch => "burn-tch",
         }
     }
 
@@ -72,7 +66,7 @@ impl Peer {
         match self {
             Peer::Cpp => Program::Cpp,
             Peer::Torch | Peer::TorchCompiled => Program::Python,
-            Peer::Candle | Peer::BurnFlex | Peer::BurnNdarray | Peer::BurnTch => Program::Rust,
+            Peer::Candle | Peer::BurnFlex => Program::Rust,
         }
     }
 }

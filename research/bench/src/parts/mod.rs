@@ -6,6 +6,7 @@
 //! | `inner_step` | the fused optimizers, and what Lookahead adds |
 //! | `workers` | a sync of two processes |
 //! | `checkpoint` | the pause for a checkpoint, and writing one |
+//! | `growth` | how cost grows with parameters, tensors, steps and runs |
 //! | `dashboard` | its frames, its bytes, and a training with it and with the norms of each layer |
 //!
 //! Absolute times of code that moves memory depend on what else the machine does, and drift within
@@ -18,6 +19,7 @@
 
 mod checkpoint;
 mod dashboard;
+mod growth;
 mod inner_step;
 mod models;
 mod sync;
@@ -50,6 +52,8 @@ pub enum Part {
     Checkpoint,
     /// Its frames, its bytes, and a training with it and with the norms of each layer
     Dashboard,
+    /// How cost grows with parameters, tensors, the steps of a run and the runs in a folder
+    Growth,
 }
 
 /// Times these parts, or all of them, and prints what is found. Comparisons whose name lacks `filter` are
@@ -72,6 +76,7 @@ pub fn run(
             Part::InnerStep => inner_step::compare(&mut comparisons),
             Part::Workers => workers::compare(&mut comparisons)?,
             Part::Checkpoint => checkpoint::compare(&mut comparisons)?,
+            Part::Growth => growth::measure(lookahead, folder.path(), filter)?,
             Part::Dashboard => dashboard::compare(&mut comparisons, lookahead)?,
         }
         comparisons.finish();
