@@ -7,6 +7,7 @@
 //! | `workers` | a sync of two processes |
 //! | `checkpoint` | the pause for a checkpoint, and writing one |
 //! | `growth` | how cost grows with parameters, tensors, steps and runs |
+//! | `limit` | how much of a step a processor at its peak would need |
 //! | `dashboard` | its frames, its bytes, and a training with it and with the norms of each layer |
 //!
 //! Absolute times of code that moves memory depend on what else the machine does, and drift within
@@ -21,6 +22,7 @@ mod checkpoint;
 mod dashboard;
 mod growth;
 mod inner_step;
+mod limit;
 mod models;
 mod sync;
 mod workers;
@@ -54,6 +56,8 @@ pub enum Part {
     Dashboard,
     /// How cost grows with parameters, tensors, the steps of a run and the runs in a folder
     Growth,
+    /// How much of a step a processor at its peak would need for products and convolutions
+    Limit,
 }
 
 /// Times these parts, or all of them, and prints what is found. Comparisons whose name lacks `filter` are
@@ -77,6 +81,7 @@ pub fn run(
             Part::Workers => workers::compare(&mut comparisons)?,
             Part::Checkpoint => checkpoint::compare(&mut comparisons)?,
             Part::Growth => growth::measure(lookahead, folder.path(), filter)?,
+            Part::Limit => limit::measure(folder.path(), filter)?,
             Part::Dashboard => dashboard::compare(&mut comparisons, lookahead)?,
         }
         comparisons.finish();
