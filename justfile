@@ -296,7 +296,7 @@ bench-rust *ARGS: _setup
     (cd research/peers && cargo build --release --locked --target-dir target)
     exec {{ quote(env("CARGO_TARGET_DIR", "target") / "release/lookahead-bench") }} peers candle burn-flex "$@"
 
-# Benchmark parts against what they replace: sync, inner-step, workers, checkpoint, dashboard, or all of them
+# Benchmark parts against what they replace: sync, inner-step, workers, checkpoint, dashboard, growth, limit, or all of them
 [no-exit-message]
 bench-parts *PARTS: _setup
     #!/usr/bin/env bash
@@ -439,6 +439,7 @@ lint: _setup
     cargo fmt --all --check
     cargo fmt --manifest-path examples/Cargo.toml --all --check
     cargo fmt --manifest-path examples/candle/Cargo.toml --check
+    cargo fmt --manifest-path research/peers/Cargo.toml --check
     cargo clippy {{ tests }} --all-targets -- --deny warnings
     # With the same profile, so that dependencies are checked once for both.
     cargo clippy --release --locked --config .cargo/tests.toml --manifest-path examples/Cargo.toml --target-dir {{ env("CARGO_TARGET_DIR", "target") }} --all-targets -- --deny warnings

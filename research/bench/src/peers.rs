@@ -99,6 +99,7 @@ pub fn run(
     Ok(())
 }
 
+/// Measures some peers in one workload.
 fn contest(
     name: &str,
     work: &Work,
@@ -129,4 +130,24 @@ fn contest(
         report.rows.extend(Row::new(name, quantity, names, values, unit, Meaning::Faster, aim));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_peer_is_known_by_the_name_of_its_contender() {
+        for peer in Peer::value_variants() {
+            assert_eq!(Peer::named(peer.name()), Some(*peer));
+        }
+        assert_eq!(Peer::named("timm"), None);
+    }
+
+    #[test]
+    fn the_workloads_exist() {
+        for name in WORKLOADS {
+            assert!(TRAININGS.iter().any(|training| training.name == name), "{name}");
+        }
+    }
 }
