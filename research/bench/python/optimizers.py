@@ -154,4 +154,4 @@ def kept(lookahead, evaluate):
     return result
 
 
-LOOKAHEADS = {"timm": Timm, "pytorch_optimizer": PytorchOptimizer, "torch": Torch}
+LOOKAHEADS = {"timm": Timm, "pytorch_optimizer": PytorchOptimizer, "torch": Torch, "torch-compiled": Torch}

@@ -13,6 +13,7 @@ import time
 import torch
 from torch.nn import functional as F
 
+import compiled
 import data
 import models
 import optimizers
@@ -38,6 +39,10 @@ class Training:
         around = optimizers.LOOKAHEADS[job["contender"]]
         self.lookahead = around(base, lookahead["k"], lookahead["alpha"])
         self.batch_size = config["data"]["batch_size"]
+        self.model.train()
+        self.compiled_in = None
+        if job["contender"] == "torch-compiled":
+            self.compiled_in = compiled.compile_step(self, job["form"])
         self.batches = iter(())
         if job["order"] is not None:
             from safetensors.torch import load_file
@@ -45,7 +50,6 @@ class Training:
             self.batches = iter(load_file(job["order"])["order"].split(self.batch_size))
         # With bytes it is the memory that counts, and a small batch.
         self.at_once = 256 if job["storage"] == "bytes" else None
-        self.model.train()
 
     def load(self, path):
         from safetensors.torch import load_file
@@ -195,6 +199,7 @@ def versions():
 
 class Peer:
     contender = None
+    compiled_in = 0.0
 
     def obey(self, command):
         do = command["do"]
@@ -203,7 +208,12 @@ class Peer:
             torch.set_num_threads(command["threads"])
             kind = {"training": Training, "optimizer": Optimizer}[command["work"]["kind"]]
             self.contender = kind(command)
-            return {"is": "done", "versions": versions()}
+            words = versions()
+            if getattr(self.contender, "compiled_in", None) is not None:
+                # Only the first time is without what the compiler has kept.
+                self.compiled_in = max(self.compiled_in, self.contender.compiled_in)
+                words += f", compiled as {command['form']} in {self.compiled_in:.0f} s"
+            return {"is": "done", "versions": words}
         if do == "release":
             self.contender = None
             return {"is": "done", "versions": versions()}

@@ -17,8 +17,13 @@ pub(crate) trait Contender {
         bail!("This contender evaluates nothing.")
     }
 
-    /// Writes first weights and order.
-    fn export(&self, _initial: &Path, _order: &Path) -> anyhow::Result<()> {
+    /// Writes first weights and order, and all samples if there is a path for them.
+    fn export(
+        &self,
+        _initial: &Path,
+        _order: &Path,
+        _samples: Option<&Path>,
+    ) -> anyhow::Result<()> {
         bail!("This contender exports nothing.")
     }
 }

@@ -16,12 +16,13 @@
 //! | [`contest`] | the rounds: contenders that run in turns |
 //! | [`measure`] | what is measured of each workload, and the rows that come of it |
 //! | [`whole`] | whole processes: their start, their memory, the dashboard |
+//! | [`peers`] | training loops in C++, under `torch.compile`, in candle and in burn |
 //! | [`parts`] | parts of this project against what they replace |
 //! | [`statistics`] | quartiles, and what a ratio is held against |
 //! | [`machine`] | on what machine it was, and how busy that was |
 //! | [`report`] | the table, `benchmarks.md` and `benchmarks.json` |
 //!
-//! The contenders of the other side are in the folder `python`.
+//! The contenders of the other side are in the folders `python`, `cpp` and `../peers`.
 
 mod alone;
 pub mod compare;
@@ -31,6 +32,7 @@ pub mod machine;
 pub mod measure;
 mod nothing;
 pub mod parts;
+pub mod peers;
 pub mod plan;
 pub mod protocol;
 pub mod report;

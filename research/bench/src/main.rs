@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use lookahead_bench::machine::{Ticks, load_average, processors};
 use lookahead_bench::measure;
 use lookahead_bench::parts::{self, Part};
+use lookahead_bench::peers::{self, Peer};
 use lookahead_bench::plan::{Plan, Programs};
 use lookahead_bench::report::Report;
 use lookahead_bench::worker;
@@ -45,6 +46,13 @@ enum Command {
     Quick,
     /// Only compare the losses of all contenders, and time nothing
     Losses,
+    /// Compare the library with plain C++ on libtorch, `torch.compile`, candle and burn, on two workloads; what is
+    /// named must have been built, as `just bench-peers` and `just bench-rust` do
+    Peers {
+        /// Which peers
+        #[arg(required = true)]
+        peers: Vec<Peer>,
+    },
     /// Time parts of this project against what they replace, without Python; all if none is named
     Parts {
         /// Which parts
@@ -92,8 +100,13 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     if let Some(Command::Parts { parts, filter }) = &cli.command {
         return parts::run(parts, filter.as_deref(), &lookahead, release);
     }
-    let programs =
-        Programs { lookahead, python: python(cli.python.as_deref())?, bench: bench.clone() };
+    let wanted = match &cli.command {
+        Some(Command::Peers { peers }) => Some(&peers[..]),
+        _ => None,
+    };
+    let needs_python = wanted.is_none_or(|peers| peers.iter().any(|peer| peer.is_python()));
+    let python = if needs_python { python(cli.python.as_deref())? } else { PathBuf::new() };
+    let programs = Programs { lookahead, python, bench: bench.clone() };
     let threads = cli.threads.map_or_else(processors, usize::from);
     let usual = Plan::usual(matches!(cli.command, Some(Command::Quick)), threads);
     let plan = Plan {
@@ -105,6 +118,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     };
     let is_whole = !plan.quick
         && !plan.losses
+        && wanted.is_none()
         && cli.only.is_empty()
         && cli.rounds.is_none()
         && cli.seconds.is_none();
@@ -118,9 +132,23 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     let mut report = Report::new(&plan);
     report.partial = !is_whole;
     let ticks = Ticks::now();
-    measure::all(&programs, &plan, &mut report)?;
+    match wanted {
+        Some(peers) => peers::run(peers, &programs, &plan, &mut report)?,
+        None => measure::all(&programs, &plan, &mut report)?,
+    }
     report.load_after = load_average();
     report.others = ticks.and_then(Ticks::others_since);
+    if wanted.is_some() {
+        // Its page is written by hand, from this.
+        println!("{}\n{}", report.table(), report.agreement_table());
+        println!(
+            "{}; {:?}; {:?} of the processors' time to others",
+            report.peers.join(", "),
+            report.machine,
+            report.others
+        );
+        return Ok(());
+    }
     let table = if plan.losses { report.agreement_table() } else { report.table() };
     println!("{table}");
     report.write(&output)?;

@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 
 use crate::compare::{self, Agreement, Tolerance};
 use crate::contest::Contest;
+use crate::peers::{Peer, Program};
 use crate::plan::{FORMS, OURS, PEERS, Plan, Programs};
 use crate::protocol::{Command, Job, Worker};
 use crate::report::{Report, Row, Unit};
@@ -19,7 +20,7 @@ use crate::workload::{TRAININGS, Training, Work};
 use alone::Alone;
 
 /// Steps of a cycle: five syncs at k 5, so that every slice has as many probes.
-const CYCLE: u64 = 25;
+pub(crate) const CYCLE: u64 = 25;
 
 /// Measures all of the plan, with its progress on stderr. What fails or does not agree is noted in the
 /// report, and the rest continues.
@@ -94,8 +95,9 @@ pub fn ready(
     threads: usize,
     folder: &Path,
 ) -> anyhow::Result<(Contest, Vec<Agreement>, Vec<String>)> {
-    let [initial, order] =
-        ["initial", "order"].map(|what| folder.join(format!("{name}-{what}.safetensors")));
+    let [initial, order, samples] = ["initial", "order", "samples"]
+        .map(|what| folder.join(format!("{name}-{what}.safetensors")));
+    let samples = peers.iter().any(|peer| Peer::named(peer).is_some()).then_some(samples);
     let job = |contender: &str| Job {
         contender: contender.to_owned(),
         threads,
@@ -104,6 +106,7 @@ pub fn ready(
         work: work.clone(),
         initial: Some(initial.clone()),
         order: Some(order.clone()),
+        samples: samples.clone(),
     };
     let mut workers = Vec::new();
     for contender in ours {
@@ -114,7 +117,8 @@ pub fn ready(
         let mut worker = programs.ours(contender, folder)?;
         worker.prepare(job)?;
         if *contender == "library" {
-            worker.ask(&Command::Export { initial: initial.clone(), order: order.clone() })?;
+            let (initial, order, samples) = (initial.clone(), order.clone(), samples.clone());
+            worker.ask(&Command::Export { initial, order, samples })?;
         }
         workers.push(worker);
     }
@@ -157,8 +161,11 @@ pub fn ready(
     Ok((contest, agreements, versions))
 }
 
-/// Has a contender in PyTorch prepare with the form of its inner optimizer that is the quicker.
+/// Has a contender in PyTorch prepare with the form of its inner optimizer that is the quicker. Others have one form.
 fn prepare_quickest(worker: &mut Worker, job: &Job) -> anyhow::Result<String> {
+    if Peer::named(worker.name()).is_some_and(|peer| peer.program() != Program::Python) {
+        return worker.prepare(job.clone());
+    }
     let mut tried = Vec::new();
     for form in FORMS {
         worker.prepare(Job { form: form.to_owned(), ..job.clone() })?;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
+use crate::peers::{Peer, Program};
 use crate::protocol::Worker;
 
 /// The programs that contend.
@@ -25,14 +26,27 @@ impl Programs {
         Worker::start(name, Process::new(&self.bench).arg("worker"), folder)
     }
 
-    /// Starts one in PyTorch.
+    /// Starts one of the other side: in PyTorch, unless it is another [`Peer`]'s.
     ///
     /// # Errors
     /// If the program can't be started.
     pub fn peer(&self, name: &str, folder: &Path) -> anyhow::Result<Worker> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join("peer.py");
-        // Without `__pycache__` in the source tree.
-        Worker::start(name, Process::new(&self.python).arg("-B").arg(script), folder)
+        let research = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut program = match Peer::named(name).map(Peer::program) {
+            Some(Program::Cpp) => Process::new(self.bench.with_file_name("lookahead-bench-cpp")),
+            Some(Program::Rust) => {
+                Process::new(research.join("../peers/target/release/lookahead-peers"))
+            }
+            Some(Program::Python) | None => {
+                let mut python = Process::new(&self.python);
+                // Without `__pycache__` in the source tree.
+                python.arg("-B").arg(research.join("python/peer.py"));
+                // Compile times that no earlier run has shortened.
+                python.env("TORCHINDUCTOR_CACHE_DIR", folder.join("inductor"));
+                python
+            }
+        };
+        Worker::start(name, &mut program, folder)
     }
 }
 

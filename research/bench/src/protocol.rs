@@ -24,6 +24,9 @@ pub enum Command {
         initial: PathBuf,
         /// One tensor, `order`, of `i64`.
         order: PathBuf,
+        /// All samples, for contenders that don't read the data set's files: `inputs`, `targets`, `test_inputs`
+        /// and `test_targets`, as the model gets them.
+        samples: Option<PathBuf>,
     },
     /// Take that many steps, and return the loss of each.
     Losses {
@@ -65,6 +68,8 @@ pub struct Job {
     pub initial: Option<PathBuf>,
     /// The order of the first epoch's samples; else it is drawn.
     pub order: Option<PathBuf>,
+    /// All samples, for contenders that don't read the data set's files.
+    pub samples: Option<PathBuf>,
 }
 
 /// What a contender answers.
@@ -270,6 +275,7 @@ mod tests {
             work,
             initial: None,
             order: None,
+            samples: None,
         };
         let line = serde_json::to_string(&Command::Prepare(Box::new(job.clone()))).unwrap();
         assert!(line.starts_with(r#"{"do":"prepare","contender":"timm","threads":2"#), "{line}");

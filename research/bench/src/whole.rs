@@ -145,6 +145,7 @@ fn start_of_peer(
         work: work.clone(),
         initial: None,
         order: None,
+        samples: None,
     };
     let started = Instant::now();
     let mut worker: Worker = programs.peer(name, folder)?;

@@ -78,8 +78,8 @@ fn obey(command: Command, contender: &mut Option<Box<dyn Contender>>) -> anyhow:
             *contender = None;
             done()
         }
-        Command::Export { initial, order } => {
-            prepared.export(&initial, &order)?;
+        Command::Export { initial, order, samples } => {
+            prepared.export(&initial, &order, samples.as_deref())?;
             done()
         }
         Command::Losses { steps } => Answer::Losses { losses: prepared.losses(steps)? },
@@ -277,18 +277,29 @@ impl Contender for Plain {
         Ok(found.context("The evaluation was stopped.")?.loss)
     }
 
-    fn export(&self, initial: &Path, order: &Path) -> anyhow::Result<()> {
+    fn export(&self, initial: &Path, order: &Path, samples: Option<&Path>) -> anyhow::Result<()> {
         // Weights that lie channels last can't be saved as they are.
         let weights = self.model.vs.variables().into_iter();
         let weights: Vec<(String, Tensor)> = weights
             .map(|(name, weight)| Ok((name, weight.f_detach()?.f_contiguous()?)))
             .collect::<anyhow::Result<_>>()?;
         Tensor::write_safetensors(&weights, initial)?;
-        let Batches { .. } = &self.batches;
         let (count, seed) = (self.data.train.len(), self.config.train.seed);
         let all = Batches::new(count, count, seed, 0, 0);
         let indices: Vec<i64> = all.current().iter().map(|&index| index as i64).collect();
         Tensor::write_safetensors(&[("order", Tensor::from_slice(&indices))], order)?;
+        let Some(samples) = samples else { return Ok(()) };
+        let key = SampleKey { seed, epoch: 0, cursor: 0 };
+        let every = |count| (0..count).collect::<Vec<_>>();
+        let train = self.data.train.gather(&every(count), key, Device::Cpu)?;
+        let test = self.data.test.gather(&every(self.data.test.len()), key, Device::Cpu)?;
+        let tensors = [
+            ("inputs", train.inputs),
+            ("targets", train.targets),
+            ("test_inputs", test.inputs),
+            ("test_targets", test.targets),
+        ];
+        Tensor::write_safetensors(&tensors, samples)?;
         Ok(())
     }
 }

@@ -131,6 +131,19 @@ pub const TRAININGS: &[Training] = &[
         ..EVEN
     },
     Training {
+        name: "mlp-32-sgd",
+        config: MLP,
+        set: &[
+            "data.batch_size=32",
+            "model.dropout=0",
+            "optimizer.kind=sgd",
+            "optimizer.lr=0.02",
+            "optimizer.momentum=0.9",
+        ],
+        usual: false,
+        ..EVEN
+    },
+    Training {
         name: "cnn-128-channels-last",
         config: CNN,
         set: &["data.batch_size=128"],
@@ -193,9 +206,17 @@ impl Training {
     /// # Errors
     /// If the trainer doesn't know a key, or the data is missing.
     pub fn work(&self, threads: usize, folder: &Path) -> anyhow::Result<Work> {
+        self.work_with(&[], threads, folder)
+    }
+
+    /// As [`work`](Self::work), with further settings.
+    ///
+    /// # Errors
+    /// As that.
+    pub fn work_with(&self, more: &[&str], threads: usize, folder: &Path) -> anyhow::Result<Work> {
         let threads = format!("train.threads={threads}");
-        let sets =
-            self.set.iter().copied().chain(self.variant).chain(ALIKE).chain([threads.as_str()]);
+        let sets = self.set.iter().copied().chain(self.variant).chain(ALIKE);
+        let sets = sets.chain([threads.as_str()]).chain(more.iter().copied());
         let mut sets: Vec<Override> = sets
             .map(|set| set.parse().map_err(|why: String| anyhow::anyhow!(why)))
             .collect::<anyhow::Result<_>>()?;

@@ -175,10 +175,13 @@ fn another_course_of_pytorch_is_refused() {
         work: work(TEXT, Some(&file), more),
         initial: Some(initial.clone()),
         order: Some(order.clone()),
+        samples: None,
     };
     let mut library = programs.ours("library", folder.path()).unwrap();
     library.prepare(job("library", "")).unwrap();
-    library.ask(&Ask::Export { initial: initial.clone(), order: order.clone() }).unwrap();
+    library
+        .ask(&Ask::Export { initial: initial.clone(), order: order.clone(), samples: None })
+        .unwrap();
     let ours = library.losses(13).unwrap();
     let (at_slow, _) = library.evaluate(true).unwrap();
     let mut torch = programs.peer("torch", folder.path()).unwrap();

@@ -197,6 +197,7 @@ fn job(plan: &Plan, contender: &str, form: &str, work: Work) -> Job {
         work,
         initial: None,
         order: None,
+        samples: None,
     }
 }
 

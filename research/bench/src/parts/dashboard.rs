@@ -43,7 +43,8 @@ fn run(steps: u64) -> Offscreen {
     dashboard
 }
 
-fn events(step: u64, steps: u64) -> Vec<Record> {
+/// What a run of `steps` steps records in one of them, or at its start.
+pub(super) fn events(step: u64, steps: u64) -> Vec<Record> {
     let at = |event| Record { time: 1e9 + step as f64 / 1000.0, step, event };
     if step == 0 {
         return vec![at(Event::RunStarted(info(steps)))];

@@ -6,6 +6,8 @@
 //! | `inner_step` | the fused optimizers, and what Lookahead adds |
 //! | `workers` | a sync of two processes |
 //! | `checkpoint` | the pause for a checkpoint, and writing one |
+//! | `growth` | how cost grows with parameters, tensors, steps and runs |
+//! | `limit` | how much of a step a processor at its peak would need |
 //! | `dashboard` | its frames, its bytes, and a training with it and with the norms of each layer |
 //!
 //! Absolute times of code that moves memory depend on what else the machine does, and drift within
@@ -18,7 +20,9 @@
 
 mod checkpoint;
 mod dashboard;
+mod growth;
 mod inner_step;
+mod limit;
 mod models;
 mod sync;
 mod workers;
@@ -50,6 +54,10 @@ pub enum Part {
     Checkpoint,
     /// Its frames, its bytes, and a training with it and with the norms of each layer
     Dashboard,
+    /// How cost grows with parameters, tensors, the steps of a run and the runs in a folder
+    Growth,
+    /// How much of a step a processor at its peak would need for products and convolutions
+    Limit,
 }
 
 /// Times these parts, or all of them, and prints what is found. Comparisons whose name lacks `filter` are
@@ -72,6 +80,8 @@ pub fn run(
             Part::InnerStep => inner_step::compare(&mut comparisons),
             Part::Workers => workers::compare(&mut comparisons)?,
             Part::Checkpoint => checkpoint::compare(&mut comparisons)?,
+            Part::Growth => growth::measure(lookahead, folder.path(), filter)?,
+            Part::Limit => limit::measure(folder.path(), filter)?,
             Part::Dashboard => dashboard::compare(&mut comparisons, lookahead)?,
         }
         comparisons.finish();

@@ -211,7 +211,11 @@ impl Weights {
 
 /// Steps of a Lookahead that syncs in each of them, around an inner optimizer that does nothing.
 /// What it does to keep θ and φ in order is in the time.
-fn lookahead(parameters: i64, tensors: i64, non_finite: NonFinite) -> impl FnMut() {
+pub(super) fn lookahead(
+    parameters: i64,
+    tensors: i64,
+    non_finite: NonFinite,
+) -> impl FnMut() + use<> {
     let weights = Weights::new(parameters, tensors, Kind::Float).fast;
     let weights: Vec<_> =
         weights.into_iter().map(|tensor| tensor.set_requires_grad(true)).collect();
