@@ -13,7 +13,8 @@ use ratatui::{Frame, Terminal};
 use crate::arrangement_store::ArrangementStore;
 use crate::channels::Channels;
 use crate::message::{Effect, Message, RunUpdate};
-use crate::model::Model;
+use crate::model::{Model, Role};
+use crate::pace::Pace;
 use crate::screen_text::screen_text;
 use crate::source::{EventSource, TerminalState};
 use crate::update::update;
@@ -22,12 +23,6 @@ use crate::{figure, picture};
 
 /// How often the loop checks for keys and records: short enough for a key to feel immediate.
 const POLL: Duration = Duration::from_millis(30);
-/// The shortest time between two frames.
-const FRAME: Duration = Duration::from_millis(100);
-/// The time between two frames in multiples of the time that the last one took, and the longest: a slow
-/// line gets fewer frames.
-const RESTS: u32 = 10;
-const SLOWEST: Duration = Duration::from_secs(2);
 /// How long the last frame waits for the rest of the log that a resumed run began with.
 const LAST_READING: Duration = Duration::from_secs(1);
 /// Most records between two checks for keys: some milliseconds of work.
@@ -56,7 +51,8 @@ pub(crate) fn run<B: Backend>(
 where
     B::Error: Send + Sync + 'static,
 {
-    let (mut changed, mut next_frame, mut dropped) = (true, None::<Instant>, 0);
+    let (mut changed, mut dropped) = (true, 0);
+    let mut pace = Pace::new(model.role == Role::Trainer);
     let (done_sender, done) = unbounded();
     let size = terminal.size().map_err(io::Error::other)?;
     let store = ArrangementStore::start(channels.folder.take(), done_sender.clone());
@@ -118,8 +114,7 @@ where
         }
         // The answer to a key is drawn at once, everything else at the next frame.
         changed |= urgent;
-        let due = next_frame.is_none_or(|at| at <= Instant::now());
-        if state != TerminalState::Released && changed && (urgent || due) {
+        if state != TerminalState::Released && changed && (urgent || pace.is_due()) {
             let started = Instant::now();
             faults::frame();
             let mut scales = Vec::new();
@@ -127,8 +122,8 @@ where
             terminal.draw(draw).map_err(io::Error::other)?;
             model.view.scales = scales;
             model.dialogs.question.iter_mut().for_each(|question| question.seen = true);
-            let rest = (started.elapsed() * RESTS).clamp(FRAME, SLOWEST);
-            (changed, next_frame) = (false, Some(started + rest));
+            pace.drawn(started);
+            changed = false;
         }
         // No rest while records wait.
         let rest = if channels.updates.is_empty() { POLL } else { Duration::ZERO };

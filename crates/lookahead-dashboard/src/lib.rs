@@ -79,6 +79,7 @@ mod model;
 mod offscreen;
 mod options;
 mod ownership;
+mod pace;
 mod past;
 mod picture;
 mod prompt;

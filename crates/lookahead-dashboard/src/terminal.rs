@@ -55,13 +55,15 @@ impl Keyboard {
         } else {
             File::open("/dev/tty")?
         };
-        Ok(Keyboard { terminal, decoder: Decoder::new(), size: size()? })
+        let size = size(&terminal)?;
+        Ok(Keyboard { terminal, decoder: Decoder::new(), size })
     }
 }
 
 /// Columns and rows; an error if the terminal has hung up.
-fn size() -> io::Result<(u16, u16)> {
-    terminal::window_size().map(|size| (size.columns, size.rows))
+fn size(terminal: &File) -> io::Result<(u16, u16)> {
+    let size = rustix::termios::tcgetwinsize(terminal)?;
+    Ok((size.ws_col, size.ws_row))
 }
 
 impl EventSource for Keyboard {
@@ -73,7 +75,7 @@ impl EventSource for Keyboard {
         if let Some(event) = self.decoder.next() {
             return Ok(Some(event));
         }
-        let size = size()?;
+        let size = size(&self.terminal)?;
         if std::mem::replace(&mut self.size, size) != size {
             return Ok(Some(Event::Resize(size.0, size.1)));
         }

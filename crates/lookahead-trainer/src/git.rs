@@ -18,5 +18,14 @@ pub fn state() -> Option<Git> {
     Some(Git { revision, modified: !changes.trim().is_empty() })
 }
 
+/// Asks for the commit now, and returns what waits for the answer: git takes tens of milliseconds in a large repository.
+pub fn in_background() -> impl FnOnce() -> Option<Git> {
+    let thread = std::thread::Builder::new().name("git".into()).spawn(state);
+    || match thread {
+        Ok(thread) => thread.join().ok().flatten(),
+        Err(_) => state(),
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -77,10 +77,13 @@ pub fn write_to(
     for (name, tensor, kind) in entries {
         let tensor =
             tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(kind)?.f_contiguous()?;
-        bytes.resize(tensor.numel() * kind.elt_size_in_bytes(), 0);
-        tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
-        look(&name, kind, &bytes)?;
-        out.write_all(&bytes)?;
+        let length = tensor.numel() * kind.elt_size_in_bytes();
+        // Never shorter, since each growth would be filled with zeros again.
+        bytes.resize(bytes.len().max(length), 0);
+        let bytes = &mut bytes[..length];
+        tensor.f_copy_data_u8(bytes, tensor.numel())?;
+        look(&name, kind, bytes)?;
+        out.write_all(bytes)?;
     }
     Ok(())
 }

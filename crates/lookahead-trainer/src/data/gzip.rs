@@ -11,14 +11,22 @@ use crate::file_kind;
 /// a twentieth of it.
 pub const LARGEST: u64 = 1 << 30;
 
+/// The most bytes that a compressed one can become.
+const LARGEST_RATIO: usize = 1032;
+
 /// Decompresses `bytes` of one or several gzip members, up to `largest` bytes.
 ///
 /// # Errors
 /// A sentence, if they decompress to more, are damaged or cut off, or something else follows.
 pub fn decompress(bytes: &[u8], largest: u64) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
+    // A member ends with its length. Without the memory for it the reader finds out itself.
+    let length = bytes.last_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
+    if length <= bytes.len().saturating_mul(LARGEST_RATIO) && length as u64 <= largest {
+        let _ = out.try_reserve_exact(length);
+    }
     // One more byte shows that there are more.
-    let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(largest.saturating_add(1));
+    let mut reader = flate2::bufread::MultiGzDecoder::new(bytes).take(largest.saturating_add(1));
     reader
         .read_to_end(&mut out)
         .map_err(|cause| format!("It is damaged or cut off ({}).", reason(&cause)))?;

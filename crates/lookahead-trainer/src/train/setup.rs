@@ -104,6 +104,7 @@ impl Training {
         let device = config.train.device_of(workers.local_rank())?;
         workers.agree_on_gpus(device)?;
         config.train.use_threads();
+        let git = git::in_background();
         let data = registry.load_data(&config.data)?;
         config.settle(registry.kinds(), data.spec.task, data.validation.len())?;
         workers.refuse_other_data(&data)?;
@@ -140,7 +141,7 @@ impl Training {
         let registry = registry.clone();
         let parts = Parts { registry, config, workers, data, model, objective, optimizer, batches };
         let mut training = Training::of(parts)?;
-        training.provenance.git = git::state();
+        training.provenance.git = git();
         training.provenance.origin = origin.map(|loaded| loaded.note);
         Ok(training)
     }
