@@ -6,10 +6,9 @@ use std::io;
 use std::path::Path;
 
 use crate::checkpoint_name::step_in_name_of;
-use crate::checksum::Checksum;
 use crate::disk::{At, shown};
 use crate::error::{Error, Result};
-use crate::hash::{read_and_hash, read_pieces};
+use crate::hash::read_and_hash;
 use crate::identity;
 use crate::manifest::{FileEntry, Manifest};
 
@@ -72,42 +71,11 @@ fn damaged(folder: &Path, name: &str, fault: String) -> Error {
 }
 
 /// Compares one file with its entry, and appends its contents to `keep`.
-fn verify_file(
+pub(crate) fn verify_file(
     folder: &Path,
     name: &str,
     expected: &FileEntry,
     keep: Option<&mut Vec<u8>>,
-) -> Result<()> {
-    let mut sha256 = String::new();
-    compare(folder, name, expected.bytes, |file| {
-        let (bytes, found) = read_and_hash(file, expected.bytes, keep)?;
-        sha256 = found;
-        Ok(bytes)
-    })?;
-    if sha256 != expected.sha256 {
-        let fault = format!("should have the SHA-256 {} and has {sha256}", expected.sha256);
-        return Err(damaged(folder, name, fault));
-    }
-    Ok(())
-}
-
-/// Compares a file with what has just been written to it: its length, and the [`Checksum`] of that.
-pub(crate) fn read_back(folder: &Path, name: &str, bytes: u64, checksum: u64) -> Result<()> {
-    let mut found = Checksum::default();
-    compare(folder, name, bytes, |file| read_pieces(file, bytes, |piece| found.update(piece)))?;
-    if found.finish() != checksum {
-        let fault = "reads back as other bytes than were written".to_owned();
-        return Err(damaged(folder, name, fault));
-    }
-    Ok(())
-}
-
-/// Reads a plain file that should have this length; `read` returns the length that it has found.
-fn compare(
-    folder: &Path,
-    name: &str,
-    expected: u64,
-    read: impl FnOnce(&mut File) -> io::Result<u64>,
 ) -> Result<()> {
     let path = folder.join(name);
     let damaged = |fault: String| Err(damaged(folder, name, fault));
@@ -124,11 +92,15 @@ fn compare(
     let mut file = File::open(&path).at("open", &path)?;
     // The size comes first: it costs nothing, and explains a torn copy better.
     let mut bytes = file.metadata().at("look at", &path)?.len();
-    if bytes == expected {
-        bytes = read(&mut file).at("read", &path)?;
+    let mut sha256 = String::new();
+    if bytes == expected.bytes {
+        (bytes, sha256) = read_and_hash(&mut file, expected.bytes, keep).at("read", &path)?;
     }
-    if bytes != expected {
-        return damaged(format!("should have {expected} bytes and has {bytes}"));
+    if bytes != expected.bytes {
+        return damaged(format!("should have {} bytes and has {bytes}", expected.bytes));
+    }
+    if sha256 != expected.sha256 {
+        return damaged(format!("should have the SHA-256 {} and has {sha256}", expected.sha256));
     }
     Ok(())
 }

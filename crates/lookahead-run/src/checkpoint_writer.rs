@@ -9,22 +9,13 @@ use std::sync::Arc;
 use rustix::fs::RenameFlags;
 use sha2::{Digest, Sha256};
 
-use crate::checkpoint::read_back;
-use crate::checksum::Checksum;
+use crate::checkpoint::verify_file;
 use crate::disk::{self, At};
 use crate::error::{Error, Result};
 use crate::faults::passed;
 use crate::hash::hexadecimal;
 use crate::locked_folder::LockedFolder;
 use crate::manifest::{self, FileEntry, Manifest, TrainingMetadata};
-
-/// A file that is finished.
-#[derive(Debug)]
-struct Written {
-    entry: FileEntry,
-    /// Of its bytes, for reading them back.
-    checksum: u64,
-}
 
 /// A folder under a hidden name, removed unless it is published.
 ///
@@ -33,7 +24,7 @@ struct Written {
 pub struct CheckpointWriter {
     path: PathBuf,
     /// What was written; `None` for a file that is not finished.
-    files: BTreeMap<String, Option<Written>>,
+    files: BTreeMap<String, Option<FileEntry>>,
     published: bool,
     /// The run's folder.
     run: Option<Arc<LockedFolder>>,
@@ -63,9 +54,8 @@ impl CheckpointWriter {
         }
         let path = self.path.join(name);
         let file = disk::create_file(&path)?;
-        let written = self.files.entry(name.to_owned()).or_insert(None);
-        let (hasher, checksum) = (Sha256::new(), Checksum::default());
-        Ok(CheckpointFile { file, path, bytes: 0, hasher, checksum, written })
+        let entry = self.files.entry(name.to_owned()).or_insert(None);
+        Ok(CheckpointFile { file, path, bytes: 0, hasher: Sha256::new(), entry })
     }
 
     /// Writes the manifest, and reads everything back.
@@ -84,13 +74,12 @@ impl CheckpointWriter {
             };
             return Err(Error::UnfitFile { path: disk::shown(&self.path.join(name)), fault });
         }
-        let mut files = BTreeMap::new();
-        for (name, written) in &self.files {
-            let Some(Written { entry, checksum }) = written else { continue };
-            read_back(&self.path, name, entry.bytes, *checksum)?;
-            files.insert(name.clone(), entry.clone());
+        let files =
+            self.files.iter().filter_map(|(name, entry)| Some((name.clone(), entry.clone()?)));
+        let manifest = Manifest { run_id, ..Manifest::new(metadata, files.collect()) };
+        for (name, entry) in &manifest.files {
+            verify_file(&self.path, name, entry, None)?;
         }
-        let manifest = Manifest { run_id, ..Manifest::new(metadata, files) };
         manifest.write(&self.path)?;
         disk::sync_folder(&self.path)?;
         Ok(manifest)
@@ -129,8 +118,7 @@ pub struct CheckpointFile<'writer> {
     path: PathBuf,
     bytes: u64,
     hasher: Sha256,
-    checksum: Checksum,
-    written: &'writer mut Option<Written>,
+    entry: &'writer mut Option<FileEntry>,
 }
 
 impl CheckpointFile<'_> {
@@ -141,8 +129,7 @@ impl CheckpointFile<'_> {
     pub fn finish(self) -> Result<()> {
         disk::sync_file(&self.file, &self.path)?;
         let sha256 = hexadecimal(&self.hasher.finalize());
-        let entry = FileEntry { bytes: self.bytes, sha256 };
-        *self.written = Some(Written { entry, checksum: self.checksum.finish() });
+        *self.entry = Some(FileEntry { bytes: self.bytes, sha256 });
         Ok(())
     }
 }
@@ -151,7 +138,6 @@ impl Write for CheckpointFile<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         disk::write(&mut self.file, bytes).1?;
         self.hasher.update(bytes);
-        self.checksum.update(bytes);
         self.bytes += bytes.len() as u64;
         Ok(bytes.len())
     }

@@ -14,40 +14,29 @@ pub(crate) fn read_and_hash(
     mut keep: Option<&mut Vec<u8>>,
 ) -> io::Result<(u64, String)> {
     let mut hasher = Sha256::new();
-    if let Some(keep) = &mut keep {
-        keep.try_reserve_exact(usize::try_from(limit).unwrap_or(usize::MAX))
-            .map_err(|_| io::ErrorKind::OutOfMemory)?;
-    }
-    let bytes = read_pieces(file, limit, |piece| {
-        hasher.update(piece);
-        if let Some(keep) = &mut keep {
-            keep.extend_from_slice(piece);
-        }
-    })?;
-    Ok((bytes, hexadecimal(&hasher.finalize())))
-}
-
-/// Passes on what is left to read, up to one byte beyond `limit`, and returns its length.
-pub(crate) fn read_pieces(
-    file: &mut File,
-    limit: u64,
-    mut each: impl FnMut(&[u8]),
-) -> io::Result<u64> {
     let mut buffer = vec![0; 1 << 18];
     let mut bytes = 0;
     // A file that grows while it is read must not fill the memory.
     let mut file = file.take(limit.saturating_add(1));
+    if let Some(keep) = &mut keep {
+        keep.try_reserve_exact(usize::try_from(limit).unwrap_or(usize::MAX))
+            .map_err(|_| io::ErrorKind::OutOfMemory)?;
+    }
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok(bytes),
+            Ok(0) => break,
             Ok(count) => {
-                each(&buffer[..count]);
+                hasher.update(&buffer[..count]);
                 bytes += count as u64;
+                if let Some(keep) = &mut keep {
+                    keep.extend_from_slice(&buffer[..count]);
+                }
             }
             Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
             Err(cause) => return Err(cause),
         }
     }
+    Ok((bytes, hexadecimal(&hasher.finalize())))
 }
 
 /// SHA-256 of a file, read in pieces.

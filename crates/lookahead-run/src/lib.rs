@@ -110,7 +110,6 @@ pub mod best;
 pub mod checkpoint;
 mod checkpoint_name;
 pub mod checkpoint_writer;
-mod checksum;
 pub mod command;
 pub mod control;
 mod disk;

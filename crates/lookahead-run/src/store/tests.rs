@@ -151,7 +151,7 @@ fn a_file_that_reads_back_differently_is_not_published() {
         file.finish()?;
         Ok(fs::write(writer.path().join("model"), "slow weighty")?)
     });
-    assert_damaged(error, "reads back as other bytes");
+    assert_damaged(error, "SHA-256");
     assert!(names_in(temp.path()).is_empty());
 }
 
