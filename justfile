@@ -286,16 +286,6 @@ bench-peers *ARGS: _setup
     export TORCH_PYTHON
     exec "$release/lookahead-bench" peers cpp torch torch-compiled "$@"
 
-# Compare the library with training loops in candle and burn, on two workloads; builds these too, which takes minutes
-[no-exit-message]
-bench-rust *ARGS: _setup
-    #!/usr/bin/env bash
-    set -euo pipefail
-    cargo build --release --locked --package lookahead-trainer --package lookahead-bench --bins
-    # From its folder, whose settings let it use all instructions of this processor.
-    (cd research/peers && cargo build --release --locked --target-dir target)
-    exec {{ quote(env("CARGO_TARGET_DIR", "target") / "release/lookahead-bench") }} peers candle burn-flex "$@"
-
 # Benchmark parts against what they replace: sync, inner-step, workers, checkpoint, dashboard, growth, limit, or all of them
 [no-exit-message]
 bench-parts *PARTS: _setup
@@ -439,7 +429,6 @@ lint: _setup
     cargo fmt --all --check
     cargo fmt --manifest-path examples/Cargo.toml --all --check
     cargo fmt --manifest-path examples/candle/Cargo.toml --check
-    cargo fmt --manifest-path research/peers/Cargo.toml --check
     cargo clippy {{ tests }} --all-targets -- --deny warnings
     # With the same profile, so that dependencies are checked once for both.
     cargo clippy --release --locked --config .cargo/tests.toml --manifest-path examples/Cargo.toml --target-dir {{ env("CARGO_TARGET_DIR", "target") }} --all-targets -- --deny warnings

@@ -1,5 +1,5 @@
 //! Training loops besides those of timm and pytorch_optimizer: how near this library comes to plain C++, and to what
-//! compiles a step or is written in Rust altogether.
+//! compiles a step.
 
 use std::path::Path;
 
@@ -20,10 +20,6 @@ pub enum Peer {
     Torch,
     /// The same, compiled by `torch.compile`
     TorchCompiled,
-    /// candle on its CPU backend
-    Candle,
-    /// burn on its CPU backend `flex`
-    BurnFlex,
 }
 
 /// What a peer runs in.
@@ -31,7 +27,6 @@ pub enum Peer {
 pub(crate) enum Program {
     Cpp,
     Python,
-    Rust,
 }
 
 /// What the library reaches of the speed of plain C++, at least.
@@ -52,8 +47,6 @@ impl Peer {
             Peer::Cpp => "cpp",
             Peer::Torch => "torch",
             Peer::TorchCompiled => "torch-compiled",
-            Peer::Candle => "candle",
-            Peer::BurnFlex => "burn-flex",
         }
     }
 
@@ -66,12 +59,11 @@ impl Peer {
         match self {
             Peer::Cpp => Program::Cpp,
             Peer::Torch | Peer::TorchCompiled => Program::Python,
-            Peer::Candle | Peer::BurnFlex => Program::Rust,
         }
     }
 }
 
-/// Measures the library against these peers. Those in Rust have no Lookahead: both sides train without it then.
+/// Measures the library against these peers.
 ///
 /// # Errors
 /// If a contender fails, or its losses differ.
@@ -82,19 +74,13 @@ pub fn run(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let (without, with): (Vec<Peer>, Vec<Peer>) =
-        peers.iter().partition(|peer| peer.program() == Program::Rust);
     let is_wanted = |training: &&Training| match &plan.only[..] {
         [] => WORKLOADS.contains(&training.name),
         names => names.iter().any(|name| name == training.name),
     };
     for training in TRAININGS.iter().filter(is_wanted) {
-        for (peers, settings) in [(&with, &[][..]), (&without, &["lookahead=false"][..])] {
-            if !peers.is_empty() {
-                let work = training.work_with(settings, plan.threads, folder.path())?;
-                contest(training.name, &work, peers, (programs, plan), folder.path(), report)?;
-            }
-        }
+        let work = training.work(plan.threads, folder.path())?;
+        contest(training.name, &work, peers, (programs, plan), folder.path(), report)?;
     }
     Ok(())
 }
@@ -118,16 +104,12 @@ fn contest(
         return Ok(());
     }
     contest.run(plan.rounds, plan.seconds, measure::CYCLE)?;
-    let quantity = match config.lookahead {
-        Some(_) => "training",
-        None => "training without Lookahead",
-    };
     let unit = Unit::Step { samples: config.data.batch_size };
     for peer in peers {
         let values = (contest.of("library")?, contest.of(peer.name())?);
         let aim = (*peer == Peer::Cpp).then_some(Aim::median(OF_CPP));
         let names = ("library", peer.name());
-        report.rows.extend(Row::new(name, quantity, names, values, unit, Meaning::Faster, aim));
+        report.rows.extend(Row::new(name, "training", names, values, unit, Meaning::Faster, aim));
     }
     Ok(())
 }

@@ -206,17 +206,9 @@ impl Training {
     /// # Errors
     /// If the trainer doesn't know a key, or the data is missing.
     pub fn work(&self, threads: usize, folder: &Path) -> anyhow::Result<Work> {
-        self.work_with(&[], threads, folder)
-    }
-
-    /// As [`work`](Self::work), with further settings.
-    ///
-    /// # Errors
-    /// As that.
-    pub fn work_with(&self, more: &[&str], threads: usize, folder: &Path) -> anyhow::Result<Work> {
         let threads = format!("train.threads={threads}");
-        let sets = self.set.iter().copied().chain(self.variant).chain(ALIKE);
-        let sets = sets.chain([threads.as_str()]).chain(more.iter().copied());
+        let sets =
+            self.set.iter().copied().chain(self.variant).chain(ALIKE).chain([threads.as_str()]);
         let mut sets: Vec<Override> = sets
             .map(|set| set.parse().map_err(|why: String| anyhow::anyhow!(why)))
             .collect::<anyhow::Result<_>>()?;

@@ -76,7 +76,8 @@ mod tests {
         let [sources, kept, out] = ["sources", "kept", "out"].map(|name| temp.path().join(name));
         fs::create_dir_all(sources.join("deeper")).unwrap();
         fs::write(sources.join("deeper/a.cc"), "int a;").unwrap();
-        let shim = |command: &str| KeptShim::new(&kept, command, std::slice::from_ref(&sources)).unwrap();
+        let shim =
+            |command: &str| KeptShim::new(&kept, command, std::slice::from_ref(&sources)).unwrap();
         assert!(!shim("c++ -O3").restore(&out));
 
         fs::write(&out, "compiled").unwrap();
