@@ -96,20 +96,17 @@ void step_on_cpu(const StepBatch& batch, at::ScalarType type, const Rule& rule, 
     }
   }
   const auto pass = type == at::kDouble ? pass_of<Pass<double>, Rule>() : pass_of<Pass<float>, Rule>();
+  const Finite finite = look.wanted ? finite_for(type) : nullptr;
+  const std::int64_t block = look.wanted ? kLook : end;
+  for_each_range(parts, [&](const StepPart& part, std::int64_t from, std::int64_t to) {
+    for (std::int64_t at = from; at < to; at += block) {
+      const std::int64_t stop = std::min(at + block, to);
+      pass(rule, part, at, stop);
+      if (finite != nullptr && !finite(part.parameter, at, stop)) look.finite.store(false, std::memory_order_relaxed);
+    }
+  });
   if (look.wanted) {
-    const Finite finite = finite_for(type);
-    for_each_range(parts, [&](const StepPart& part, std::int64_t from, std::int64_t to) {
-      for (std::int64_t at = from; at < to; at += kLook) {
-        const std::int64_t stop = std::min(at + kLook, to);
-        pass(rule, part, at, stop);
-        if (!finite(part.parameter, at, stop)) look.finite.store(false, std::memory_order_relaxed);
-      }
-    });
     for (const Tensor& parameter : batch.parameters) look.seen.push_back(parameter.unsafeGetTensorImpl());
-  } else {
-    for_each_range(parts, [&](const StepPart& part, std::int64_t from, std::int64_t to) {
-      pass(rule, part, from, to);
-    });
   }
   count_writes(batch);
 }
