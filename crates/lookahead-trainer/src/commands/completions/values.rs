@@ -64,11 +64,12 @@ pub(super) fn with_values(command: Command, kinds: &Kinds, words: &[OsString]) -
     ] {
         command = with(command, name, argument, runs);
     }
-    let mut from = steps(words);
-    from.push(plain_word("best"));
     for name in ["resume", "eval", "predict", "generate", "export"] {
-        let from = from.clone();
-        command = with(command, name, "from", move |word: &OsStr| among(from.clone(), word));
+        // The folder is read only if the option is asked for.
+        let words = words.to_vec();
+        let from =
+            move |word: &OsStr| among(steps(&words).into_iter().chain([plain_word("best")]), word);
+        command = with(command, name, "from", from);
     }
     for name in ["train", "init"] {
         command = with(command, name, "overrides", setting(|_| true));
