@@ -2,7 +2,7 @@
 //!
 //! A reader that stops reading, for example a full pipe or a terminal after Ctrl-S, would block its writer; here only the
 //! thread waits for it. Text is written in order, and at most [`LARGEST_BACKLOG`] bytes wait: text beyond that is dropped
-//! and counted, and once the reader continues, a line in its place has the number.
+//! and counted, and once the reader continues, a line in its place has the number. The texts at the end are all accepted.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -48,6 +48,8 @@ struct State {
     trouble: Option<String>,
     /// Why the file accepts nothing any more.
     failed: Option<String>,
+    /// Only a few texts follow, and none of them is dropped.
+    ending: bool,
     /// No more text comes.
     closed: bool,
     /// How much was written when a flush gave up, and after how long.
@@ -63,7 +65,7 @@ impl BackgroundWriter {
         BackgroundWriter::with_backlog(name, file, LARGEST_BACKLOG)
     }
 
-    fn with_backlog(
+    pub(crate) fn with_backlog(
         name: &str,
         file: impl Write + Send + 'static,
         largest: usize,
@@ -84,7 +86,7 @@ impl BackgroundWriter {
         }
         let gap = if state.missing > 0 { gap(state.missing) } else { String::new() };
         let backlog = state.waiting.len() + state.in_hand;
-        if backlog + gap.len() + text.len() > self.shared.largest {
+        if !state.ending && backlog + gap.len() + text.len() > self.shared.largest {
             state.missing += 1;
             state.dropped += 1;
             return;
@@ -94,6 +96,11 @@ impl BackgroundWriter {
         state.waiting.extend_from_slice(text);
         drop(state);
         self.shared.changed.notify_all();
+    }
+
+    /// Accepts all that follows, which is little: the end of a run is not to be missing, whatever waits.
+    pub fn accept_the_end(&self) {
+        self.shared.lock().ending = true;
     }
 
     /// Hands over a frame of something that is drawn repeatedly. It is left out if much is waiting.

@@ -308,6 +308,7 @@ impl Observer {
             let Some(writer) = writer else { continue };
             messages.extend(reader.change(writer));
             if let Event::RunEnded(_) = before.event {
+                writer.accept_the_end();
                 messages.extend(reader.count(writer));
             }
         }

@@ -61,6 +61,30 @@ fn a_reader_that_stops_blocks_nothing_and_gets_the_number_it_missed() {
 }
 
 #[test]
+fn the_end_is_accepted_even_if_too_much_waits() {
+    let (mut reader, writer) = io::pipe().unwrap();
+    let out = BackgroundWriter::with_backlog("test", writer, 1 << 10).unwrap();
+    (0..10_000).for_each(|number| out.push(&line(number), gap));
+    let dropped = out.dropped();
+    assert!(out.is_dropping());
+    out.accept_the_end();
+    out.push(&line(10_000), gap);
+    assert_eq!(out.dropped(), dropped);
+    let read = std::thread::spawn(move || {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        text
+    });
+    assert!(out.finish(LONG, LONG, gap));
+    drop(out);
+    let text = read.join().unwrap();
+    let gaps = text.lines().filter_map(|line| line.strip_suffix(" missing"));
+    assert_eq!(gaps.map(|gap| gap.parse::<u64>().unwrap()).sum::<u64>(), dropped);
+    let end = String::from_utf8(line(10_000)).unwrap();
+    assert!(text.ends_with(&format!(" missing\n{end}")));
+}
+
+#[test]
 fn a_reader_that_leaves_is_a_failure() {
     let (reader, writer) = io::pipe().unwrap();
     let out = BackgroundWriter::new("test", writer).unwrap();

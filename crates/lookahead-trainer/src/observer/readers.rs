@@ -77,3 +77,6 @@ fn lower(stream: &str) -> String {
     let mut letters = stream.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
+
+#[cfg(test)]
+mod tests;
