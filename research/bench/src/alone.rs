@@ -24,6 +24,10 @@ pub(crate) const NOTHING: &str = "nothing";
 pub(crate) const ADD: &str = "add_";
 /// In the place of a contender's name: the sum of two tensors written to a third.
 pub(crate) const SUM: &str = "sum into a third";
+/// In the place of a contender's name: a Lookahead that syncs after each step, which looks for NaN.
+pub(crate) const LOOKING: &str = "Lookahead, k 1";
+/// In the place of a contender's name: the same without the look.
+pub(crate) const NOT_LOOKING: &str = "Lookahead, k 1, unchecked";
 /// The contender that is an inner optimizer without a wrapper, or a Lookahead.
 pub(crate) const LIBRARY: &str = "library";
 
@@ -115,6 +119,11 @@ fn wrapped(contender: &str, inner: Inner) -> anyhow::Result<Inner> {
     Ok(match contender {
         LIBRARY => inner,
         "Lookahead" => Box::new(Lookahead::around(inner).k(5).alpha(0.5).build()?),
+        LOOKING | NOT_LOOKING => {
+            let look =
+                if contender == LOOKING { NonFinite::default() } else { NonFinite::Unchecked };
+            Box::new(Lookahead::around(inner).k(1).alpha(0.5).non_finite(look).build()?)
+        }
         "PrimalAveraging" => Box::new(PrimalAveraging::new(inner, Primal::default())?),
         "EmaNesterov" => Box::new(EmaNesterov::new(inner, Extrapolation::default())?),
         "TailAverage" => Box::new(TailAverage::new(inner, TailMean::exponential(0.99))?),
@@ -270,7 +279,7 @@ mod tests {
         let alone = losses(LIBRARY, "adamw");
         assert_eq!(losses("Composite", "adamw"), alone);
         assert_eq!(losses("TailAverage", "adamw"), alone);
-        for wrapper in ["Lookahead", "PrimalAveraging", "EmaNesterov"] {
+        for wrapper in ["Lookahead", LOOKING, NOT_LOOKING, "PrimalAveraging", "EmaNesterov"] {
             let wrapped = losses(wrapper, "adamw");
             assert_ne!(wrapped, alone, "{wrapper}");
             assert!(
@@ -278,6 +287,7 @@ mod tests {
                 "{wrapper}: {wrapped:?}"
             );
         }
+        assert_eq!(losses(LOOKING, "adamw"), losses(NOT_LOOKING, "adamw"));
         assert!(losses("MasterWeights", "adamw").iter().all(|loss| (loss - alone[0]).abs() < 0.01));
         assert!(losses("EmaNesterov", NOTHING).windows(2).all(|pair| pair[0] == pair[1]));
         assert!(prepare("Lookbehind", "adamw", SIZE, false).is_err());

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use crate::alone::{ADD, LIBRARY, NOTHING, SUM, UNCHECKED};
+use crate::alone::{ADD, LIBRARY, LOOKING, NOT_LOOKING, NOTHING, SUM, UNCHECKED};
 use crate::compare::{self, Agreement, Tolerance};
 use crate::contest::rounds;
 use crate::machine;
@@ -120,14 +120,16 @@ const RULES: [Rule; 10] = [
     Rule { name: "RMSprop", inner: "rmsprop", peers: &[("torch", "foreach"), ("torch", "loop")] },
 ];
 
-/// Wrappers, which are contenders by these names, and what their averages alone are compared with.
-const WRAPPERS: [(&str, Option<Pass>); 6] = [
-    ("Lookahead", None),
-    ("PrimalAveraging", Some(Pass { against: SUM, aim: Some(PRIMAL_PASS) })),
-    ("EmaNesterov", Some(Pass { against: ADD, aim: None })),
-    ("TailAverage", Some(Pass { against: ADD, aim: Some(MEAN_PASS) })),
-    ("MasterWeights", None),
-    ("Composite", None),
+/// Wrappers, which are contenders by these names, what they are compared with, and what their averages alone are.
+const WRAPPERS: [(&str, &str, Option<Pass>); 8] = [
+    ("Lookahead", LIBRARY, None),
+    (LOOKING, NOT_LOOKING, None),
+    (NOT_LOOKING, LIBRARY, None),
+    ("PrimalAveraging", LIBRARY, Some(Pass { against: SUM, aim: Some(PRIMAL_PASS) })),
+    ("EmaNesterov", LIBRARY, Some(Pass { against: ADD, aim: None })),
+    ("TailAverage", LIBRARY, Some(Pass { against: ADD, aim: Some(MEAN_PASS) })),
+    ("MasterWeights", LIBRARY, None),
+    ("Composite", LIBRARY, None),
 ];
 
 /// A pass over the weights, and the most that the average may take of its time.
@@ -333,17 +335,19 @@ impl Alone {
         Ok(())
     }
 
-    /// A wrapper around AdamW and SGD with momentum against these alone, and its average, around an optimizer that does nothing, against `add_`.
+    /// A wrapper around AdamW and SGD with momentum against these alone or in another wrapper, and its average, around an
+    /// optimizer that does nothing, against a pass.
     fn wrapper(
         &mut self,
         plan: &Plan,
         workload: &Workload,
-        (wrapper, pass): &(&'static str, Option<Pass>),
+        (wrapper, against, pass): &(&'static str, &'static str, Option<Pass>),
         report: &mut Report,
     ) -> anyhow::Result<()> {
+        let name = |inner: &'static str| if *against == LIBRARY { inner } else { *against };
         let around = [
-            ("AdamW with it", "adamw", (LIBRARY, "AdamW alone"), None),
-            ("SGD with it", "sgd", (LIBRARY, "SGD alone"), None),
+            ("AdamW with it", "adamw", (*against, name("AdamW alone")), None),
+            ("SGD with it", "sgd", (*against, name("SGD alone")), None),
         ];
         let alone = pass
             .as_ref()
