@@ -236,8 +236,11 @@ fn kept_shim(out: &Path, include: &Path, compiler: &Command) -> Option<KeptShim>
     let folder = out.ancestors().nth(3)?.join("lookahead-shim");
     let version = Command::new(compiler.get_program()).arg("--version").output().ok()?.stdout;
     let version = String::from_utf8(version).ok()?;
+    // Not its environment, in which cargo's variables are others in each build.
+    let arguments: Vec<_> =
+        [compiler.get_program()].into_iter().chain(compiler.get_args()).collect();
     // Its own folder is another in each build, and holds the same.
-    let flags = format!("{compiler:?}").replace(out.to_str()?, "OUT_DIR");
+    let flags = format!("{arguments:?}").replace(out.to_str()?, "OUT_DIR");
     let command = format!("{flags} {version}");
     let bridges = out.join("cxxbridge");
     let sources = [
