@@ -286,6 +286,18 @@ bench-peers *ARGS: _setup
     export TORCH_PYTHON
     exec "$release/lookahead-bench" peers cpp torch torch-compiled "$@"
 
+# Compare the library with candle and burn, on two workloads without Lookahead; building them takes minutes
+[no-exit-message]
+bench-rust *ARGS: _setup
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release --locked --package lookahead-trainer --package lookahead-bench --bins
+    target=$(realpath --canonicalize-missing {{ quote(env("CARGO_TARGET_DIR", "target")) }})
+    # In its folder is the configuration that compiles for this processor.
+    (cd research/bench/rust && cargo build --release --locked --target-dir "$target/peers")
+    cp "$target/peers/release/lookahead-peers" "$target/release/"
+    exec "$target/release/lookahead-bench" peers candle burn-flex "$@"
+
 # Benchmark parts against what they replace: sync, inner-step, workers, checkpoint, dashboard, growth, limit, or all of them
 [no-exit-message]
 bench-parts *PARTS: _setup

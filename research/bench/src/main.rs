@@ -46,8 +46,8 @@ enum Command {
     Quick,
     /// Only compare the losses of all contenders, and time nothing
     Losses,
-    /// Compare the library with plain C++ on libtorch and `torch.compile`, on two workloads; what is named must have been
-    /// built, as `just bench-peers` does
+    /// Compare the library with other training loops, on two workloads; what is named must have been built, as `just
+    /// bench-peers` and `just bench-rust` do
     Peers {
         /// Which peers
         #[arg(required = true)]

@@ -1,5 +1,5 @@
-//! Training loops besides those of timm and pytorch_optimizer: how near this library comes to plain C++, and to what
-//! compiles a step.
+//! Training loops besides those of timm and pytorch_optimizer: how near this library comes to plain C++, to what compiles
+//! a step, and how far it is from libraries in Rust that compute without libtorch.
 
 use std::path::Path;
 
@@ -20,6 +20,10 @@ pub enum Peer {
     Torch,
     /// The same, compiled by `torch.compile`
     TorchCompiled,
+    /// candle, which has no Lookahead
+    Candle,
+    /// burn with its own backend for CPUs, without Lookahead
+    BurnFlex,
 }
 
 /// What a peer runs in.
@@ -27,6 +31,7 @@ pub enum Peer {
 pub(crate) enum Program {
     Cpp,
     Python,
+    Rust,
 }
 
 /// What the library reaches of the speed of plain C++, at least.
@@ -34,6 +39,8 @@ const OF_CPP: f64 = 0.98;
 
 /// The workloads, both with SGD and momentum, which all peers have.
 const WORKLOADS: [&str; 2] = ["mlp-32-sgd", "cnn-32"];
+/// The same without Lookahead, for libraries that have none.
+const PLAIN: [&str; 2] = ["mlp-32-plain", "cnn-32-plain"];
 
 impl Peer {
     /// By the name of its contender.
@@ -47,6 +54,8 @@ impl Peer {
             Peer::Cpp => "cpp",
             Peer::Torch => "torch",
             Peer::TorchCompiled => "torch-compiled",
+            Peer::Candle => "candle",
+            Peer::BurnFlex => "burn-flex",
         }
     }
 
@@ -59,7 +68,13 @@ impl Peer {
         match self {
             Peer::Cpp => Program::Cpp,
             Peer::Torch | Peer::TorchCompiled => Program::Python,
+            Peer::Candle | Peer::BurnFlex => Program::Rust,
         }
+    }
+
+    /// What it can train.
+    fn workloads(self) -> [&'static str; 2] {
+        if self.program() == Program::Rust { PLAIN } else { WORKLOADS }
     }
 }
 
@@ -74,13 +89,16 @@ pub fn run(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let is_wanted = |training: &&Training| match &plan.only[..] {
-        [] => WORKLOADS.contains(&training.name),
-        names => names.iter().any(|name| name == training.name),
+    let is_wanted = |training: &&Training| {
+        plan.only.is_empty() || plan.only.iter().any(|name| name == training.name)
     };
     for training in TRAININGS.iter().filter(is_wanted) {
-        let work = training.work(plan.threads, folder.path())?;
-        contest(training.name, &work, peers, (programs, plan), folder.path(), report)?;
+        let able = peers.iter().copied().filter(|peer| peer.workloads().contains(&training.name));
+        let able: Vec<Peer> = able.collect();
+        if !able.is_empty() {
+            let work = training.work(plan.threads, folder.path())?;
+            contest(training.name, &work, &able, (programs, plan), folder.path(), report)?;
+        }
     }
     Ok(())
 }
@@ -128,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_workloads_exist() {
-        for name in WORKLOADS {
+        for name in WORKLOADS.into_iter().chain(PLAIN) {
             assert!(TRAININGS.iter().any(|training| training.name == name), "{name}");
         }
     }

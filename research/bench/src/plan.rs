@@ -34,6 +34,7 @@ impl Programs {
         let research = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut program = match Peer::named(name).map(Peer::program) {
             Some(Program::Cpp) => Process::new(self.bench.with_file_name("lookahead-bench-cpp")),
+            Some(Program::Rust) => Process::new(self.bench.with_file_name("lookahead-peers")),
             Some(Program::Python) | None => {
                 let mut python = Process::new(&self.python);
                 // Without `__pycache__` in the source tree.

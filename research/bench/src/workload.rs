@@ -130,16 +130,20 @@ pub const TRAININGS: &[Training] = &[
         quick: true,
         ..EVEN
     },
+    Training { name: "mlp-32-sgd", config: MLP, set: &MLP_SGD, usual: false, ..EVEN },
     Training {
-        name: "mlp-32-sgd",
+        name: "mlp-32-plain",
         config: MLP,
-        set: &[
-            "data.batch_size=32",
-            "model.dropout=0",
-            "optimizer.kind=sgd",
-            "optimizer.lr=0.02",
-            "optimizer.momentum=0.9",
-        ],
+        set: &MLP_SGD,
+        variant: Some("lookahead=false"),
+        usual: false,
+        ..EVEN
+    },
+    Training {
+        name: "cnn-32-plain",
+        config: CNN,
+        set: &["data.batch_size=32"],
+        variant: Some("lookahead=false"),
         usual: false,
         ..EVEN
     },
@@ -189,6 +193,14 @@ const EVEN: Training = Training {
     quick: false,
     usual: true,
 };
+
+const MLP_SGD: [&str; 5] = [
+    "data.batch_size=32",
+    "model.dropout=0",
+    "optimizer.kind=sgd",
+    "optimizer.lr=0.02",
+    "optimizer.momentum=0.9",
+];
 
 /// A checkpoint computes no statistics of batch normalization at φ, as is the default. The learning rate is less than the config's: losses that rise and fall wildly in the first steps
 /// would part by rounding alone.
