@@ -1,4 +1,4 @@
-//! The loop in candle. Its `SGD` has no momentum, which is written here from its operations.
+//! The loop in candle. Its `SGD` has no momentum, which is written here from its operations, as is max pooling.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,6 +18,18 @@ pub(crate) fn load(path: &Path) -> anyhow::Result<HashMap<String, Tensor>> {
 /// One of them.
 pub(crate) fn take(tensors: &mut HashMap<String, Tensor>, name: &str) -> anyhow::Result<Tensor> {
     tensors.remove(name).with_context(|| format!("There is no tensor {name}."))
+}
+
+/// The largest of each 2×2 pixels, of equal ones the first, as in libtorch. The backward pass of candle's `max_pool2d`
+/// multiplies a gradient by the share of the window that equals its maximum: a quarter, if one pixel does. That of its
+/// `max` gives all of them the whole gradient.
+fn max_pool(x: &Tensor) -> candle_core::Result<Tensor> {
+    let (count, channels, height, width) = x.dims4()?;
+    let windows = x.reshape(&[count, channels, height / 2, 2, width / 2, 2])?;
+    let windows = windows.permute([0, 1, 2, 4, 3, 5])?;
+    let windows = windows.reshape((count, channels, height / 2, width / 2, 4))?;
+    let largest = windows.argmax_keepdim(D::Minus1)?;
+    windows.gather(&largest, D::Minus1)?.squeeze(D::Minus1)
 }
 
 struct Layer {
@@ -75,7 +87,7 @@ impl Training {
         let mut x = inputs.clone();
         for Layer { weight, bias } in &self.convolutions {
             let bias = bias.reshape((1, (), 1, 1))?;
-            x = x.conv2d(weight, 1, 1, 1, 1)?.broadcast_add(&bias)?.relu()?.max_pool2d(2)?;
+            x = max_pool(&x.conv2d(weight, 1, 1, 1, 1)?.broadcast_add(&bias)?.relu()?)?;
         }
         x = x.flatten_from(1)?;
         for (i, Layer { weight, bias }) in self.layers.iter().enumerate() {
