@@ -441,6 +441,7 @@ lint: _setup
     cargo fmt --all --check
     cargo fmt --manifest-path examples/Cargo.toml --all --check
     cargo fmt --manifest-path examples/candle/Cargo.toml --check
+    cargo fmt --manifest-path research/bench/rust/Cargo.toml --check
     cargo clippy {{ tests }} --all-targets -- --deny warnings
     # With the same profile, so that dependencies are checked once for both.
     cargo clippy --release --locked --config .cargo/tests.toml --manifest-path examples/Cargo.toml --target-dir {{ env("CARGO_TARGET_DIR", "target") }} --all-targets -- --deny warnings

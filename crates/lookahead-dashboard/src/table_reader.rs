@@ -20,8 +20,10 @@ pub(crate) type Find = Box<dyn FnMut() -> Vec<(String, PathBuf)> + Send>;
 
 /// The number of threads that read.
 const THREADS: usize = 4;
-/// Most runs that are read in the first round, so that the first screen comes soon, and in each later one.
+/// Most runs that are read in the first round, so that the first screen comes soon.
 const FIRST: usize = 64;
+/// Most that are read in each later round, or a quarter of those unread: a round looks at all runs, so that few runs in
+/// each of many rounds would take a time that grows with the square of their number.
 const AT_ONCE: usize = 256;
 /// How long a round looks for best values, and how much of a log it reads at once.
 const BEST: Duration = Duration::from_millis(200);
@@ -90,9 +92,9 @@ impl Reader {
     fn round(&mut self) -> TableUpdate {
         let gone = self.find();
         let is_first = self.known.iter().flatten().all(|known| known.row.is_none());
-        let due = self.due(if is_first { FIRST } else { AT_ONCE });
+        let due = self.due(if is_first { FIRST } else { AT_ONCE.max(self.unread() / 4) });
         let new_settings = self.read(&due);
-        let unread = self.known.iter().flatten().filter(|known| known.row.is_none()).count();
+        let unread = self.unread();
         // First every run has its row.
         let better = if unread == 0 { self.read_best(Instant::now() + BEST) } else { Vec::new() };
         let mut changed: Vec<usize> = due;
@@ -107,6 +109,11 @@ impl Reader {
         let rows = gone.into_iter().map(|number| (number, None));
         let rows: Vec<_> = rows.chain(changed.iter().map(row)).collect();
         TableUpdate { rows, keys, unread }
+    }
+
+    /// How many runs have no row yet.
+    fn unread(&self) -> usize {
+        self.known.iter().flatten().filter(|known| known.row.is_none()).count()
     }
 
     /// Whether something is left to read at once.
