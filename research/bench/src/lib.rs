@@ -16,7 +16,7 @@
 //! | [`contest`] | the rounds: contenders that run in turns |
 //! | [`measure`] | what is measured of each workload, and the rows that come of it |
 //! | [`whole`] | whole processes: their start, their memory, the dashboard |
-//! | [`peers`] | training loops in C++ and under `torch.compile` |
+//! | [`peers`] | training loops in C++, under `torch.compile`, in candle and in burn |
 //! | [`parts`] | parts of this project against what they replace |
 //! | [`statistics`] | quartiles, and what a ratio is held against |
 //! | [`machine`] | on what machine it was, and how busy that was |

@@ -9,7 +9,7 @@ use crate::measure;
 use crate::plan::{Plan, Programs};
 use crate::report::{Report, Row, Unit};
 use crate::statistics::{Aim, Meaning};
-use crate::workload::{TRAININGS, Training, Work};
+use crate::workload::{TRAININGS, Work};
 
 /// A training loop to compare with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -72,7 +72,7 @@ impl Peer {
         }
     }
 
-    /// What it can train.
+    /// What it trains if no workload is named.
     fn workloads(self) -> [&'static str; 2] {
         if self.program() == Program::Rust { PLAIN } else { WORKLOADS }
     }
@@ -89,15 +89,15 @@ pub fn run(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let is_wanted = |training: &&Training| {
-        plan.only.is_empty() || plan.only.iter().any(|name| name == training.name)
-    };
-    for training in TRAININGS.iter().filter(is_wanted) {
-        let able = peers.iter().copied().filter(|peer| peer.workloads().contains(&training.name));
-        let able: Vec<Peer> = able.collect();
-        if !able.is_empty() {
+    for training in TRAININGS {
+        let is_wanted = |peer: &Peer| match &plan.only[..] {
+            [] => peer.workloads().contains(&training.name),
+            names => names.iter().any(|name| name == training.name),
+        };
+        let wanted: Vec<Peer> = peers.iter().copied().filter(is_wanted).collect();
+        if !wanted.is_empty() {
             let work = training.work(plan.threads, folder.path())?;
-            contest(training.name, &work, &able, (programs, plan), folder.path(), report)?;
+            contest(training.name, &work, &wanted, (programs, plan), folder.path(), report)?;
         }
     }
     Ok(())

@@ -31,7 +31,6 @@ fn a_returning_reader_is_in_the_log_and_in_the_stream() {
     // The first is accepted, the next brings the number.
     (10_001..=10_002).for_each(|number| observer.record(number, step.clone()));
     observer.finish().unwrap();
-    observer.close();
     drop(observer);
 
     let messages = |records: &[Record]| -> Vec<String> {
